@@ -1,0 +1,39 @@
+// Package vfs is the seam to files: everything durable is written through an FS, so that a test can give one in memory,
+// one that loses what was not synced at a crash, or one that fails on demand.
+//
+// The interface and its memory, crash and error implementations are Pebble's, which the row store needs anyway; this
+// package is the one place that names them.
+package vfs
+
+import (
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+)
+
+// FS is a file system. File is an open file of one.
+type (
+	FS   = vfs.FS
+	File = vfs.File
+)
+
+// Default is the operating system's file system.
+var Default = vfs.Default
+
+// NewMem is a strict in-memory file system: CrashClone of it gives what a power cut would have left.
+func NewMem() *vfs.MemFS { return vfs.NewCrashableMem() }
+
+// WithErrors wraps fs so that inj decides before each operation whether it fails.
+func WithErrors(fs FS, inj errorfs.Injector) FS { return errorfs.Wrap(fs, inj) }
+
+// SyncDir makes creations, renames and removals in dir durable.
+func SyncDir(fs FS, dir string) error {
+	d, err := fs.OpenDir(dir)
+	if err != nil {
+		return err
+	}
+	err = d.Sync()
+	if cerr := d.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
