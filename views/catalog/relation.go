@@ -1,0 +1,108 @@
+package catalog
+
+import (
+	"github.com/miracledb/miracledb/internal/delta"
+	"github.com/miracledb/miracledb/internal/row"
+	"github.com/miracledb/miracledb/log"
+)
+
+// Kind says what a relation is (DESIGN section 5).
+type Kind string
+
+// The kinds.
+const (
+	Table  Kind = "table"  // upsert by primary key; heap and columnar
+	Stream Kind = "stream" // append-only; columnar
+	// MaterializedView is a circuit over relations; heap and columnar.
+	MaterializedView Kind = "materialized view"
+	// View is a stored query without data.
+	View Kind = "view"
+	// Raw is a topic without a schema: its records as _key, _value, _headers, _partition, _offset, _timestamp.
+	Raw Kind = "raw"
+	// Rejected is t__rejected: what could not enter a table or stream.
+	Rejected Kind = "rejected"
+	// System is a relation of pg_catalog or information_schema; it has no data of its own.
+	System Kind = "system"
+)
+
+// Column is one column of a relation.
+type Column struct {
+	Name    string   `json:"name"`
+	Type    row.Type `json:"type"`
+	NotNull bool     `json:"not_null,omitempty"`
+	// Default is the SQL text of the default expression, "" for none. Const is its value in text form when it is a
+	// constant: what a produced record without the field gets.
+	Default string  `json:"default,omitempty"`
+	Const   *string `json:"const,omitempty"`
+	// Hidden columns (_rowid) are left out of SELECT * and of \d.
+	Hidden  bool   `json:"hidden,omitempty"`
+	Comment string `json:"comment,omitempty"`
+}
+
+// Index is a secondary index; the primary key's is not listed.
+type Index struct {
+	ID      delta.RelationID `json:"id"`
+	Name    string           `json:"name"`
+	Columns []int            `json:"columns"`
+	Unique  bool             `json:"unique,omitempty"`
+	// Constraint is set when the index belongs to a UNIQUE constraint.
+	Constraint bool `json:"constraint,omitempty"`
+}
+
+// Check is a CHECK constraint; Expr is its SQL text over the relation's columns.
+type Check struct {
+	ID   delta.RelationID `json:"id"`
+	Name string           `json:"name"`
+	Expr string           `json:"expr"`
+}
+
+// ForeignKey refers to the primary key of another table.
+type ForeignKey struct {
+	ID       delta.RelationID `json:"id"`
+	Name     string           `json:"name"`
+	Columns  []int            `json:"columns"`
+	Table    delta.RelationID `json:"table"`
+	Referred []int            `json:"referred"`
+}
+
+// Relation is one version of a relation's definition. It is immutable once published.
+type Relation struct {
+	ID delta.RelationID `json:"id"`
+	// Version counts the definitions of this id, from 1.
+	Version uint64   `json:"version"`
+	Schema  string   `json:"schema"` // namespace: public, pg_catalog...
+	Name    string   `json:"name"`
+	Kind    Kind     `json:"kind"`
+	Columns []Column `json:"columns"`
+	// Key holds the indexes of the primary key's columns in key order. Streams and raw topics have none; a table
+	// without one in its DDL has the hidden column _rowid. A materialized view has one when its query implies it (the
+	// group columns), else all rows count.
+	Key         []int             `json:"key,omitempty"`
+	KeyName     string            `json:"key_name,omitempty"` // the primary key constraint, t_pkey
+	KeyID       delta.RelationID  `json:"key_id,omitempty"`   // its index's OID
+	Indexes     []Index           `json:"indexes,omitempty"`
+	Checks      []Check           `json:"checks,omitempty"`
+	ForeignKeys []ForeignKey      `json:"foreign_keys,omitempty"`
+	Options     map[string]string `json:"options,omitempty"` // WITH (...)
+	Comment     string            `json:"comment,omitempty"`
+	// Topic is the relation's topic (zero for views and system relations).
+	Topic     log.TopicID `json:"-"`
+	TopicName string      `json:"topic_name,omitempty"`
+	// Query is the SQL text of a view; DependsOn the relations it reads.
+	Query     string             `json:"query,omitempty"`
+	DependsOn []delta.RelationID `json:"depends_on,omitempty"`
+	// Of is the relation whose rejected records a Rejected relation holds.
+	Of delta.RelationID `json:"of,omitempty"`
+}
+
+// RowSchema is the relation's shape for codecs, hidden columns included.
+func (r *Relation) RowSchema() *row.Schema {
+	s := &row.Schema{Columns: make([]row.Column, len(r.Columns)), Key: r.Key}
+	for i, c := range r.Columns {
+		s.Columns[i] = row.Column{Name: c.Name, Type: c.Type, NotNull: c.NotNull}
+	}
+	return s
+}
+
+// Keyed reports whether the relation's rows have an identity: writes to it are upserts.
+func (r *Relation) Keyed() bool { return len(r.Key) > 0 }
