@@ -1,0 +1,94 @@
+package testenv
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// KafkaVersion is the version of Apache Kafka's tools that KafkaJars installs.
+const KafkaVersion = "4.3.1"
+
+// Kcat gives the path of kcat.
+func Kcat(t testing.TB) string {
+	t.Helper()
+	path, err := look("kcat", "kcat")
+	Need(t, "kcat", err)
+	return path
+}
+
+// Java gives the path of the java launcher.
+func Java(t testing.TB) string {
+	t.Helper()
+	path, err := look("java", "default-jdk-headless")
+	Need(t, "java", err)
+	return path
+}
+
+// KafkaJars gives a class path ("DIR/*") with Apache Kafka's server and tools, from Maven Central.
+func KafkaJars(t testing.TB) string {
+	t.Helper()
+	dir, err := InstallKafka()
+	Need(t, "Apache Kafka's tools", err)
+	return dir
+}
+
+// InstallKafka installs what KafkaJars gives.
+func InstallKafka() (classpath string, err error) {
+	dir, err := component("kafka-"+KafkaVersion, func(ctx context.Context, dir string) error {
+		mvn, err := look("mvn", "maven")
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, "pom.xml"), []byte(kafkaPom), 0o644); err != nil {
+			return err
+		}
+		return run(ctx, dir, mvn, "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=lib")
+	})
+	return filepath.Join(dir, "lib", "*"), err
+}
+
+const kafkaPom = `<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>miracledb</groupId><artifactId>test-components</artifactId><version>1</version><packaging>pom</packaging>
+  <dependencies>
+    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>` + KafkaVersion + `</version></dependency>
+    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka-tools</artifactId><version>` + KafkaVersion + `</version></dependency>
+    <dependency><groupId>org.apache.logging.log4j</groupId><artifactId>log4j-slf4j-impl</artifactId><version>2.25.4</version></dependency>
+  </dependencies>
+</project>
+`
+
+// PythonVenv gives the python of a virtual environment that has the named packages ("confluent-kafka==2.16.1"): pin them.
+func PythonVenv(t testing.TB, packages ...string) string {
+	t.Helper()
+	python, err := InstallPython(packages...)
+	Need(t, "Python with "+strings.Join(packages, ", "), err)
+	return python
+}
+
+// InstallPython installs what PythonVenv gives.
+func InstallPython(packages ...string) (python string, err error) {
+	sum := sha256.Sum256([]byte(strings.Join(packages, "\n")))
+	dir, err := component("python-"+hex.EncodeToString(sum[:6]), func(ctx context.Context, dir string) error {
+		python3, err := look("python3", "python3-venv")
+		if err != nil {
+			return err
+		}
+		venv := filepath.Join(dir, "venv")
+		if err := run(ctx, dir, python3, "-m", "venv", venv); err != nil {
+			return fmt.Errorf("%w (apt-get install python3-venv)", err)
+		}
+		pip := append([]string{"-m", "pip", "install", "-q", "--disable-pip-version-check"}, packages...)
+		return run(ctx, dir, filepath.Join(venv, "bin", "python"), pip...)
+	})
+	return filepath.Join(dir, "venv", "bin", "python"), err
+}
+
+// PythonKafka is the Python Kafka clients of the client matrix.
+var PythonKafka = []string{"confluent-kafka==2.16.1", "kafka-python==3.0.12", "lz4", "zstandard", "python-snappy"}

@@ -1,0 +1,30 @@
+// Command install fills the cache of external test components: what .ci/run and `make test-components` call.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/miracledb/miracledb/internal/testenv"
+)
+
+func main() {
+	failed := false
+	report := func(what, path string, err error) {
+		if err != nil {
+			failed = true
+			fmt.Fprintf(os.Stderr, "%s: %v\n", what, err)
+			return
+		}
+		fmt.Printf("%s: %s\n", what, path)
+	}
+	path, err := testenv.PostgresBin()
+	report("PostgreSQL 15", path, err)
+	path, err = testenv.InstallKafka()
+	report("Apache Kafka's tools", path, err)
+	path, err = testenv.InstallPython(testenv.PythonKafka...)
+	report("Python Kafka clients", path, err)
+	if failed {
+		os.Exit(1)
+	}
+}
