@@ -27,3 +27,26 @@ var (
 	// ErrProducerFenced: a newer epoch of the same producer has written.
 	ErrProducerFenced = errs.New(errs.Conflict, "the producer's epoch is older than one that has written")
 )
+
+// The other errors that an edge tells apart by errors.Is, because Kafka's clients program against the difference. Each
+// comes wrapped with the object it is about; its kind says what a caller without a protocol may do.
+var (
+	// ErrCorruptBatch: bytes that are no whole record batch, or whose CRC does not fit (Kafka CORRUPT_MESSAGE).
+	ErrCorruptBatch = errs.New(errs.Invalid, "corrupt record batch")
+	// ErrInvalidRecord: a well-formed batch that its topic does not take (Kafka INVALID_RECORD).
+	ErrInvalidRecord = errs.New(errs.Invalid, "invalid record")
+	// ErrTooLarge: a batch or an append over its limit (Kafka MESSAGE_TOO_LARGE).
+	ErrTooLarge = errs.New(errs.Limit, "too large")
+	// ErrUnknownPartition: no such topic or partition (Kafka UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID).
+	ErrUnknownPartition = errs.New(errs.NotFound, "unknown topic or partition")
+	// ErrOffsetOutOfRange: a read outside [Start, End] (Kafka OFFSET_OUT_OF_RANGE).
+	ErrOffsetOutOfRange = errs.New(errs.NotFound, "offset out of range")
+	// ErrHistoryThinned: a Position that is below what is kept, or not in this log's history.
+	ErrHistoryThinned = errs.New(errs.NotFound, "history thinned")
+	// ErrExpectation: a condition of the append does not hold.
+	ErrExpectation = errs.New(errs.Conflict, "expectation does not hold")
+	// ErrTopicExists: a topic of that name is there under another id (Kafka TOPIC_ALREADY_EXISTS).
+	ErrTopicExists = errs.New(errs.Exists, "topic exists")
+	// ErrInvalidTopic: a name, partition count or id that no topic can have (Kafka INVALID_TOPIC_EXCEPTION).
+	ErrInvalidTopic = errs.New(errs.Invalid, "invalid topic")
+)
