@@ -36,6 +36,8 @@ type Call struct {
 	Func *Func
 	Args []Expr
 	Typ  row.Type
+	// VariadicArray is set for f(VARIADIC array): the last argument is an array of the variadic arguments.
+	VariadicArray bool
 	// Pos is the 1-based character position in the statement, 0: unknown.
 	Pos int
 }

@@ -49,6 +49,13 @@ type Func struct {
 	SetColumns []row.Column
 	// Aggregate makes the state of an aggregate or of a window function over a frame.
 	Aggregate func() Accumulator
+
+	// What the registry adds: forms without a slice of arguments, and forms that know a call's types (Bind...).
+	eval1         func(a row.Value) (row.Value, error)
+	eval2         func(a, b row.Value) (row.Value, error)
+	bind          binder
+	bindSet       func(args []row.Type, result row.Type) func(ctx *Ctx, args []row.Value) ([]row.Row, error)
+	bindAggregate aggregate
 }
 
 // Accumulator is the state of one aggregate over one group.
