@@ -99,8 +99,8 @@ func init() {
 // Functions are all functions, operators' functions among them, in no useful order.
 func Functions() []*Func { return slices.Clone(functions) }
 
-// Exists reports whether a function of that name exists.
-func Exists(name string) bool { return len(byName[name]) > 0 }
+// HasFunction reports whether a function of that name exists.
+func HasFunction(name string) bool { return len(byName[name]) > 0 }
 
 // Lookup gives the overload of exactly these argument types; nil: there is none.
 func Lookup(name string, args ...row.OID) *Func {
