@@ -1,0 +1,130 @@
+package group
+
+import "sort"
+
+// Offset is a place in one partition that a group has committed.
+type Offset struct {
+	Topic       string
+	TopicID     [16]byte // the incarnation of the topic; zero: not known
+	Partition   int32
+	Offset      int64
+	LeaderEpoch int32
+	Metadata    string
+	// Time is when it was committed, in Unix milliseconds.
+	Time int64
+}
+
+type offsetKey struct {
+	topic     string
+	partition int32
+}
+
+type stored struct {
+	Offset
+	at int64 // log offset of the record
+}
+
+func (m *Machine) commit(in Commit) {
+	store := Store{Token: in.Token, Group: in.Group, codes: make([]Code, len(in.Offsets))}
+	code := m.mayCommit(in)
+	for i, o := range in.Offsets {
+		switch {
+		case code != 0:
+			store.codes[i] = code
+		case len(o.Metadata) > m.options.MaxMetadata:
+			store.codes[i] = metadataTooLarge
+		default:
+			store.Offsets = append(store.Offsets, o)
+			store.index = append(store.index, i)
+		}
+	}
+	if len(store.Offsets) == 0 {
+		m.reply(in.Token, CommitReply{store.codes})
+		return
+	}
+	m.effects = append(m.effects, store)
+}
+
+func (m *Machine) mayCommit(in Commit) Code {
+	g := m.groups[in.Group]
+	if in.Generation < 0 && (g == nil || len(g.members) == 0) {
+		if g == nil && len(m.groups) >= m.options.MaxGroups {
+			return groupFull
+		}
+		return 0
+	}
+	if g == nil {
+		return illegalGeneration
+	}
+	member, code := g.find(in.Member, in.Instance)
+	switch {
+	case code != 0:
+		return code
+	case in.Generation != g.generation:
+		return illegalGeneration
+	case g.state == CompletingRebalance:
+		return rebalanceInProgress
+	}
+	m.touch(member)
+	return 0
+}
+
+func (m *Machine) stored(in Stored) {
+	for i, o := range in.Store.Offsets {
+		in.Store.codes[in.Store.index[i]] = in.Code
+		if in.Code == 0 {
+			m.Load(in.Store.Group, o, in.At+int64(i))
+		}
+	}
+	m.reply(in.Store.Token, CommitReply{in.Store.codes})
+}
+
+// Load takes a durable commit into the state: its record stands at the log offset at. The newest record of a partition
+// wins whatever the order of loading.
+func (m *Machine) Load(group string, o Offset, at int64) {
+	g := m.groups[group]
+	if g == nil {
+		g = m.newGroup(group)
+		g.protocolType = "consumer"
+	}
+	key := offsetKey{o.Topic, o.Partition}
+	if old, ok := g.offsets[key]; !ok || old.at < at {
+		g.offsets[key] = stored{o, at}
+	}
+}
+
+// Unload takes a commit out again: its record was followed by a tombstone.
+func (m *Machine) Unload(group, topic string, partition int32) {
+	if g := m.groups[group]; g != nil {
+		delete(g.offsets, offsetKey{topic, partition})
+		m.forget(g)
+	}
+}
+
+// Offset gives the durable commit of a partition.
+func (m *Machine) Offset(group, topic string, partition int32) (Offset, bool) {
+	if g := m.groups[group]; g != nil {
+		s, ok := g.offsets[offsetKey{topic, partition}]
+		return s.Offset, ok
+	}
+	return Offset{}, false
+}
+
+// Offsets gives all durable commits of a group, by topic and partition.
+func (m *Machine) Offsets(group string) []Offset {
+	g := m.groups[group]
+	if g == nil {
+		return nil
+	}
+	out := make([]Offset, 0, len(g.offsets))
+	for _, s := range g.offsets {
+		out = append(out, s.Offset)
+	}
+	sort.Slice(out, func(i, j int) bool {
+		if out[i].Topic != out[j].Topic {
+			return out[i].Topic < out[j].Topic
+		}
+		return out[i].Partition < out[j].Partition
+	})
+	return out
+}
