@@ -22,6 +22,9 @@ var Default = vfs.Default
 // NewMem is a strict in-memory file system: CrashClone of it gives what a power cut would have left.
 func NewMem() *vfs.MemFS { return vfs.NewCrashableMem() }
 
+// CrashCloneCfg says what a power cut leaves of what was not synced.
+type CrashCloneCfg = vfs.CrashCloneCfg
+
 // WithErrors wraps fs so that inj decides before each operation whether it fails.
 func WithErrors(fs FS, inj errorfs.Injector) FS { return errorfs.Wrap(fs, inj) }
 
