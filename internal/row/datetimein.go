@@ -632,7 +632,9 @@ func LoadZone(name string) (*time.Location, bool) {
 	}
 	for _, n := range []string{name, strings.ToUpper(name), titleZone(name)} {
 		if loc, err := time.LoadLocation(n); err == nil {
-			zones.Store(name, loc)
+			if n == name { // other spellings are a client's choice and without end
+				zones.Store(name, loc)
+			}
 			return loc, true
 		}
 	}
