@@ -40,8 +40,8 @@ func (f Format) parseArray(t Type, s string) (Value, error) {
 	if p.space(); p.i < len(s) {
 		return Null, malformedArray(s, "Junk after closing right brace.")
 	}
-	if p.empty(v) {
-		return NewList(nil), nil
+	if len(p.dims) > 1 && p.empty(v) {
+		return Null, malformedArray(s, "Unexpected \"}\" character.")
 	}
 	return v, nil
 }

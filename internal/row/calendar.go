@@ -9,7 +9,7 @@ import (
 // 294276; ours end where microseconds since 1970 leave int64, in 294247.
 const (
 	minDate      = -2440588 // 4714-11-24 BC, Julian day 0
-	maxDate      = 2145031948
+	maxDate      = 2145042905
 	minTimestamp = int64(-210866803200000000)
 	maxTimestamp = math.MaxInt64 - 1
 	// postgresEpoch is 2000-01-01, the zero of PostgreSQL's wire format, in days since 1970.

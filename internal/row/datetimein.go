@@ -16,6 +16,7 @@ var dateTimeNames = map[OID]string{Date: "date", Time: "time", TimeTZ: "time wit
 // dateTime is what the text of a date or time said.
 type dateTime struct {
 	f        Format
+	clockOID bool // a time or timetz: bare numbers are clocks
 	s        string
 	hasDate  bool
 	y, m, d  int
@@ -46,7 +47,7 @@ func (f Format) parseDateTime(oid OID, s string) (Value, error) {
 	p := dateTime{f: f, s: s}
 	fault := dateOK
 	if !p.fast() {
-		p = dateTime{f: f, s: s}
+		p = dateTime{f: f, s: s, clockOID: oid == Time || oid == TimeTZ}
 		fault = p.fields()
 	}
 	if fault == dateOK {
@@ -82,11 +83,10 @@ func (p *dateTime) value(oid OID, name string) (Value, error) {
 		if !p.hasZone {
 			p.east = ZoneOffset(p.f.Now, p.f.Location)
 		} else if p.loc != nil {
-			at := p.f.Now
-			if p.hasDate {
-				at = LocalToUTC(DateFromCivil(p.y, p.m, p.d)*microsPerDay+p.micros, p.loc)
+			if !p.hasDate { // the zone's offset depends on the day
+				return Null, syntax
 			}
-			p.east = ZoneOffset(at, p.loc)
+			p.east = ZoneOffset(LocalToUTC(DateFromCivil(p.y, p.m, p.d)*microsPerDay+p.micros, p.loc), p.loc)
 		}
 		return NewTimeTZ(p.micros, int32(-p.east)), nil
 	}
@@ -324,7 +324,7 @@ func (p *dateTime) fields() dateFault {
 			for end < len(s) && (isDigit(s[end]) || s[end] == ':' || s[end] == '.') {
 				end++
 			}
-			if strings.IndexByte(s[i:end], ':') >= 0 || p.hasDate && end-i >= 4 && !p.hasTime {
+			if strings.IndexByte(s[i:end], ':') >= 0 || (p.hasDate || p.clockOID && bareClock(s[i:])) && end-i >= 4 && !p.hasTime {
 				if f := p.clock(s[i:end]); f != dateOK {
 					return f
 				}
@@ -357,7 +357,7 @@ func (p *dateTime) fields() dateFault {
 				strings.IndexByte(s[i:end], '/') >= 0) {
 				end++
 			}
-			f, m := p.word(s[i:end], s[:i])
+			f, m := p.word(s[i:end])
 			if f != dateOK {
 				return f
 			}
@@ -388,6 +388,15 @@ func (p *dateTime) fields() dateFault {
 	return p.named(month, nums)
 }
 
+// bareClock reports whether s starts with HHMM or HHMMSS that is no part of a date.
+func bareClock(s string) bool {
+	n := 0
+	for n < len(s) && isDigit(s[n]) {
+		n++
+	}
+	return (n == 4 || n == 6) && (n == len(s) || strings.IndexByte("-/", s[n]) < 0 || strings.Count(s, "-") < 2 && s[n] == '-')
+}
+
 // dateLetters reports whether a letter at n goes on a date such as 08-Jan-1999: it follows a dash.
 func dateLetters(s string, n int) bool {
 	for n > 0 && isLetter(s[n-1]) {
@@ -402,7 +411,7 @@ func (p *dateTime) named(month int, nums []string) dateFault {
 		if len(nums) > 0 || !p.hasDate && !p.hasTime && p.special == "" {
 			return dateSyntax
 		}
-		if p.special != "" && (p.hasDate || p.hasTime) {
+		if p.special != "" && (p.hasDate || p.hasTime) && !strings.HasSuffix(p.special, "infinity") {
 			return dateSyntax
 		}
 		return dateOK
@@ -497,8 +506,11 @@ func (p *dateTime) clock(tok string) dateFault {
 			return dateSyntax
 		}
 	}
-	if len(parts) > 3 || len(parts) == 2 && hasFrac {
+	if len(parts) > 3 {
 		return dateSyntax
+	}
+	if len(parts) == 2 && hasFrac {
+		parts = []string{"0", parts[0], parts[1]}
 	}
 	var n [3]int64
 	for i, part := range parts {
@@ -564,7 +576,7 @@ func (p *dateTime) offset(tok string) dateFault {
 }
 
 // word reads a word; month is not 0 when it names one.
-func (p *dateTime) word(tok, before string) (fault dateFault, month int) {
+func (p *dateTime) word(tok string) (fault dateFault, month int) {
 	w := strings.ToLower(tok)
 	if m, ok := monthNames[w]; ok {
 		return dateOK, m
@@ -578,7 +590,7 @@ func (p *dateTime) word(tok, before string) (fault dateFault, month int) {
 	}
 	switch w {
 	case "t":
-		if p.hasTime || before != "" && !p.hasDate {
+		if p.hasTime || !p.clockOID && !p.hasDate {
 			return dateSyntax, 0
 		}
 		return dateOK, 0
@@ -589,9 +601,9 @@ func (p *dateTime) word(tok, before string) (fault dateFault, month int) {
 	case "bc":
 		p.bc = true
 	case "ad", "at", "on":
-	case "infinity", "+infinity", "inf", "+inf":
+	case "infinity", "+infinity":
 		p.special = "infinity"
-	case "-infinity", "-inf":
+	case "-infinity":
 		p.special = "-infinity"
 	case "epoch", "now", "today", "tomorrow", "yesterday":
 		p.special = w

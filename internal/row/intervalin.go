@@ -26,7 +26,7 @@ var intervalUnits = map[string]byte{
 type intervalParser struct {
 	s                    string
 	months, days, micros int64
-	seen                 bool
+	seen                 uint64 // the units so far, a bit each: none may come twice
 	over                 bool
 }
 
@@ -45,7 +45,10 @@ func parseInterval(t Type, s string) (Value, error) {
 	if !ok {
 		return Null, errs.SQL("22007", "invalid input syntax for type interval: \"%s\"", s)
 	}
-	if p.over || p.months != int64(int32(p.months)) || p.days != int64(int32(p.days)) {
+	if !p.over && p.months != int64(int32(p.months)) {
+		return Null, errs.SQL("22008", "interval out of range")
+	}
+	if p.over || p.days != int64(int32(p.days)) {
 		return Null, errs.SQL("22015", "interval field value out of range: \"%s\"", s)
 	}
 	return NewInterval(int32(p.months), int32(p.days), p.micros), nil
@@ -53,7 +56,11 @@ func parseInterval(t Type, s string) (Value, error) {
 
 // add adds (whole + frac) units, frac in (-1, 1) with the sign of whole; a fraction of a unit goes to the smaller ones.
 func (p *intervalParser) add(whole int64, frac float64, unit byte) bool {
-	p.seen = true
+	bit := uint64(1) << (unit - 'A')
+	if p.seen&bit != 0 {
+		return false
+	}
+	p.seen |= bit
 	switch unit {
 	case 'u':
 		p.addMicros(whole, frac, 1)
@@ -189,7 +196,7 @@ func (p *intervalParser) fields(t string, mask int32) bool {
 	if ago {
 		p.months, p.days, p.micros = -p.months, -p.days, -p.micros
 	}
-	return p.seen
+	return p.seen != 0
 }
 
 // field reads one number with its unit, a clock time, or years-months, from i on.
@@ -211,9 +218,7 @@ func (p *intervalParser) field(t string, i int, mask int32) (int, bool) {
 		if neg {
 			months = -months
 		}
-		p.add(whole, 0, 'y')
-		p.add(months, 0, 'M')
-		return end, true
+		return end, p.add(whole, 0, 'y') && p.add(months, 0, 'M')
 	}
 	next := i
 	for next < len(t) && isSpace(t[next]) {
@@ -301,10 +306,7 @@ func (p *intervalParser) clock(t string, i int, mask int32) (int, bool) {
 	if neg {
 		sign = -1
 	}
-	p.add(sign*h, 0, 'h')
-	p.add(sign*m, 0, 'm')
-	p.add(sign*s, float64(sign)*frac, 's')
-	return i, true
+	return i, p.add(sign*h, 0, 'h') && p.add(sign*m, 0, 'm') && p.add(sign*s, float64(sign)*frac, 's')
 }
 
 // iso reads ISO 8601's form with designators, after the P.
@@ -345,8 +347,10 @@ func (p *intervalParser) iso(t string) bool {
 		if unit == 0 {
 			return false
 		}
-		p.add(whole, frac, unit)
+		if !p.add(whole, frac, unit) {
+			return false
+		}
 		i = end + 1
 	}
-	return p.seen
+	return clock || p.seen != 0
 }

@@ -326,11 +326,9 @@ func (p *jsonParser) unicode() (rune, error) {
 		return 0, p.fault("\"\\u\" must be followed by four hexadecimal digits.")
 	}
 	if !p.keep { // json keeps the escape as it stands
-		if r != 0 && !utf16.IsSurrogate(r) {
-			return r, nil
-		}
+		return r, nil
 	}
-	if r == 0 && p.keep {
+	if r == 0 {
 		e := errs.SQL("22P05", "unsupported Unicode escape sequence")
 		e.Detail = "\\u0000 cannot be converted to text."
 		return 0, e

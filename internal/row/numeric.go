@@ -295,7 +295,7 @@ func NumericFromDecimal(d *apd.Decimal) (Value, error) {
 	}
 	digits := d.Coeff.Append(nil, 10)
 	if d.Exponent < -maxScale {
-		return NumericFromString(d.Text('E'))
+		return numericFromParts(d.Negative, digits, -int(d.Exponent))
 	}
 	if d.Exponent > 0 {
 		if len(digits)+int(d.Exponent) > maxIntegerDigits {
@@ -392,6 +392,9 @@ func NumericFromString(s string) (Value, error) {
 			return Null, numericOverflow()
 		}
 		scale -= int(e)
+	}
+	if scale > maxScale {
+		return Null, numericOverflow()
 	}
 	return numericFromParts(neg, digits, scale)
 }

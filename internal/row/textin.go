@@ -98,6 +98,9 @@ func parseString(oid OID, s string) (Value, error) {
 	}
 	switch oid {
 	case Char:
+		if len(s) == 4 && s[0] == '\\' && isOctal(s[1], '3') && isOctal(s[2], '7') && isOctal(s[3], '7') {
+			return NewText(string([]byte{(s[1]-'0')<<6 | (s[2]-'0')<<3 | (s[3] - '0')})), nil
+		}
 		if len(s) > 1 {
 			s = s[:1]
 		}
@@ -203,6 +206,8 @@ func parseFloat(s string, bits int, name string) (Value, error) {
 	return NewFloat(x), nil
 }
 
+func isOctal(c, most byte) bool { return c >= '0' && c <= most }
+
 func parseBytea(s string) (Value, error) {
 	if strings.HasPrefix(s, `\x`) {
 		return parseHex(s[2:])
@@ -216,12 +221,11 @@ func parseBytea(s string) (Value, error) {
 			out = append(out, s[i])
 			continue
 		}
-		octal := func(c byte, most byte) bool { return c >= '0' && c <= most }
 		switch {
 		case i+1 < len(s) && s[i+1] == '\\':
 			out = append(out, '\\')
 			i++
-		case i+3 < len(s) && octal(s[i+1], '3') && octal(s[i+2], '7') && octal(s[i+3], '7'):
+		case i+3 < len(s) && isOctal(s[i+1], '3') && isOctal(s[i+2], '7') && isOctal(s[i+3], '7'):
 			out = append(out, (s[i+1]-'0')<<6|(s[i+2]-'0')<<3|(s[i+3]-'0'))
 			i += 3
 		default:

@@ -2,6 +2,7 @@ package row
 
 import (
 	"math"
+	"math/big"
 	"strconv"
 	"time"
 )
@@ -64,6 +65,9 @@ func (f Format) AppendText(dst []byte, t Type, v Value) []byte {
 	case KindRecord:
 		return f.appendRecord(dst, v)
 	}
+	if t.OID == Char && len(v.s) == 1 && v.s[0] >= 0x80 {
+		return append(dst, '\\', '0'+v.s[0]>>6, '0'+v.s[0]>>3&7, '0'+v.s[0]&7)
+	}
 	return append(dst, v.s...)
 }
 
@@ -84,6 +88,9 @@ func appendFloat(dst []byte, x float64, bits, whole int) []byte {
 	}
 	from := len(dst)
 	dst = strconv.AppendFloat(dst, x, 'e', -1, bits)
+	if math.Abs(x) >= 1<<53 || bits == 32 && math.Abs(x) >= 1<<24 {
+		dst = untie(dst, from, x, bits)
+	}
 	for i := len(dst) - 1; i > from; i-- {
 		if dst[i] != 'e' {
 			continue
@@ -93,6 +100,40 @@ func appendFloat(dst []byte, x float64, bits, whole int) []byte {
 			return strconv.AppendFloat(dst[:from], x, 'f', -1, bits)
 		}
 		break
+	}
+	return dst
+}
+
+// untie lengthens the shortest digits, from dst[from] on, when they stand exactly half way to a neighbouring float: they read
+// back right only by rounding to even, and PostgreSQL does not use them (1e23 is 9.999999999999999e+22). Only floats without
+// fraction have such digits.
+func untie(dst []byte, from int, x float64, bits int) []byte {
+	neighbour := func(to float64) float64 {
+		if bits == 32 {
+			return float64(math.Nextafter32(float32(x), float32(to)))
+		}
+		return math.Nextafter(x, to)
+	}
+	value := func(f float64) *big.Rat { r := new(big.Rat); r.SetFloat64(f); return r }
+	tie := func() bool {
+		d, ok := new(big.Rat).SetString(string(dst[from:]))
+		if !ok {
+			return false
+		}
+		d.Add(d, d)
+		for _, to := range []float64{math.Inf(1), math.Inf(-1)} {
+			n := neighbour(to)
+			if !math.IsInf(n, 0) && d.Cmp(new(big.Rat).Add(value(x), value(n))) == 0 {
+				return true
+			}
+		}
+		return false
+	}
+	for digits := 1; tie() && digits < 17; digits++ {
+		next := strconv.AppendFloat(nil, x, 'e', digits, bits)
+		if back, err := strconv.ParseFloat(string(next), bits); err == nil && back == x {
+			dst = append(dst[:from], next...)
+		}
 	}
 	return dst
 }
