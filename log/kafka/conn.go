@@ -1,0 +1,223 @@
+package kafka
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"net"
+	"runtime/debug"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/miracledb/miracledb/internal/clock"
+	"github.com/miracledb/miracledb/internal/errs"
+	"github.com/miracledb/miracledb/internal/limit"
+)
+
+// pipelined bounds the requests of one connection that wait for their answer. Clients keep 5 (Java) to 100 or so.
+const pipelined = 256
+
+// answer is what a request is answered with: a response, or its body already encoded (fetch: the log's own bytes), or
+// neither (produce with acks=0).
+type answer struct {
+	response kmsg.Response
+	body     net.Buffers
+	oldest   bool // goes out in version 0 whatever the request's (KIP-511)
+}
+
+// finisher gives the answer of a request when its turn comes. An error closes the connection.
+type finisher func(ctx context.Context) (answer, error)
+
+type pending struct {
+	request *request
+	finish  finisher
+}
+
+type conn struct {
+	server *Server
+	net    net.Conn
+	queue  chan pending
+}
+
+func newConn(s *Server, nc net.Conn) *conn {
+	return &conn{server: s, net: nc, queue: make(chan pending, pipelined)}
+}
+
+// serve runs the connection until the client or ctx ends it.
+func (c *conn) serve(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	// Closing the socket is what wakes both goroutines out of their reads and writes.
+	stop := context.AfterFunc(ctx, func() { c.net.Close() })
+	defer stop()
+	var writer sync.WaitGroup
+	writer.Go(func() {
+		defer c.caught()
+		defer cancel()
+		c.write(ctx)
+	})
+	func() {
+		defer c.caught()
+		c.read(ctx)
+	}()
+	close(c.queue)
+	cancel()
+	writer.Wait()
+	for p := range c.queue {
+		c.server.frames.give(p.request.held)
+	}
+	c.net.Close()
+}
+
+// caught turns a panic into the end of this connection: no client's bytes may end the others'.
+func (c *conn) caught() {
+	if p := recover(); p != nil {
+		c.server.options.Report(errs.New(errs.Internal, "kafka: connection of %s: panic: %v\n%s", c.net.RemoteAddr(), p, debug.Stack()))
+		c.net.Close()
+	}
+}
+
+// read takes requests in and begins each, until the connection ends.
+func (c *conn) read(ctx context.Context) {
+	in := frames{in: bufio.NewReaderSize(c.net, 32<<10), conn: c.net, budget: c.server.frames,
+		idle: c.server.options.IdleTimeout, maximum: int64(limit.KafkaRequest)}
+	for {
+		r, err := in.next(ctx)
+		if err != nil {
+			return
+		}
+		r.conn = c
+		if !c.enqueue(ctx, r) {
+			return
+		}
+	}
+}
+
+// enqueue begins a request and queues it for its answer.
+func (c *conn) enqueue(ctx context.Context, r *request) (queued bool) {
+	defer func() {
+		if !queued {
+			c.server.frames.give(r.held)
+		}
+	}()
+	finish, err := c.begin(ctx, r)
+	if err != nil {
+		return false
+	}
+	select {
+	case c.queue <- pending{r, finish}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// begin decodes a request, and does what must be done in the order of arrival.
+func (c *conn) begin(ctx context.Context, r *request) (finisher, error) {
+	a, ok := apis[r.key]
+	if !ok {
+		return nil, errs.New(errs.Unsupported, "kafka: unknown API key %d", r.key)
+	}
+	if r.version < a.min || r.version > a.max {
+		if r.key == apiVersionsKey {
+			return unsupportedApiVersions, nil
+		}
+		return nil, errs.New(errs.Unsupported, "kafka: version %d of API key %d", r.version, r.key)
+	}
+	return a.begin(c.server, ctx, r)
+}
+
+// write answers the requests in their order, until the connection ends.
+func (c *conn) write(ctx context.Context) {
+	for {
+		select {
+		case p, ok := <-c.queue:
+			if !ok {
+				return
+			}
+			if err := c.answer(ctx, p); err != nil {
+				return
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (c *conn) answer(ctx context.Context, p pending) error {
+	defer c.server.frames.give(p.request.held)
+	a, err := p.finish(ctx)
+	if err != nil {
+		return err
+	}
+	if a.response == nil && a.body == nil {
+		return nil
+	}
+	if a.response != nil {
+		a.response.SetVersion(p.request.version)
+		if a.oldest {
+			a.response.SetVersion(0)
+		}
+	}
+	return c.send(p.request, a)
+}
+
+// send writes one response: length, correlation id, tagged fields of the header in flexible versions, body.
+func (c *conn) send(r *request, a answer) error {
+	head := make([]byte, 8, 512)
+	binary.BigEndian.PutUint32(head[4:], uint32(r.correlation))
+	// The header of ApiVersions is never flexible: the client does not know our versions yet (KIP-511).
+	if r.key != apiVersionsKey && r.version >= apis[r.key].flexible {
+		head = append(head, 0)
+	}
+	if a.response != nil {
+		head = a.response.AppendTo(head)
+	}
+	size := len(head)
+	for _, b := range a.body {
+		size += len(b)
+	}
+	binary.BigEndian.PutUint32(head, uint32(size-4))
+	// A client that does not read holds our memory: it may be slow (1 MiB/s), not asleep.
+	c.net.SetWriteDeadline(clock.System{}.Now().Add(stalled + time.Duration(size>>20)*time.Second))
+	if a.body == nil {
+		_, err := c.net.Write(head)
+		return err
+	}
+	buffers := append(net.Buffers{head}, a.body...)
+	_, err := buffers.WriteTo(c.net)
+	return err
+}
+
+// advertised is where the client of this connection reaches us.
+func (c *conn) advertised() (host string, port int32) {
+	o := &c.server.options
+	host, port = o.AdvertisedHost, o.AdvertisedPort
+	if host != "" && port != 0 {
+		return host, port
+	}
+	localHost, localPort, err := net.SplitHostPort(c.net.LocalAddr().String())
+	if err != nil {
+		localHost, localPort = "localhost", "9092"
+	}
+	if host == "" {
+		host = localHost
+	}
+	if port == 0 {
+		n, _ := strconv.Atoi(localPort)
+		port = int32(n)
+	}
+	return host, port
+}
+
+// clientHost is the client's address as Kafka shows it in group descriptions.
+func (c *conn) clientHost() string {
+	host, _, err := net.SplitHostPort(c.net.RemoteAddr().String())
+	if err != nil {
+		host = c.net.RemoteAddr().String()
+	}
+	return "/" + host
+}

@@ -1,0 +1,230 @@
+package kafka
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/miracledb/miracledb/internal/clock"
+	"github.com/miracledb/miracledb/internal/errs"
+	"github.com/miracledb/miracledb/log"
+	"github.com/miracledb/miracledb/log/group"
+)
+
+// beat is how often time passes for groups that wait for something.
+const beat = 100 * time.Millisecond
+
+// coordinator drives the group machine: it gives it time, brings its replies to who waits for them, and makes committed
+// offsets durable.
+type coordinator struct {
+	log     log.Log
+	catalog Catalog
+	clock   clock.Clock
+	// waken tells run that the machine may have something to wait for again.
+	waken chan struct{}
+
+	mu struct {
+		sync.Mutex
+		machine *group.Machine
+		waiting map[group.Token]chan any
+		last    group.Token
+	}
+}
+
+// openCoordinator replays the committed offsets.
+func openCoordinator(ctx context.Context, o Options) (*coordinator, error) {
+	c := &coordinator{log: o.Log, catalog: o.Catalog, clock: o.Clock, waken: make(chan struct{}, 1)}
+	c.mu.machine = group.New(o.Group)
+	c.mu.waiting = map[group.Token]chan any{}
+	return c, c.replay(ctx)
+}
+
+// run lets time pass while any group waits for it, until ctx ends.
+func (c *coordinator) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.waken:
+		}
+		ticker := time.NewTicker(beat)
+		for c.waits() && ctx.Err() == nil {
+			select {
+			case <-ctx.Done():
+			case <-ticker.C:
+				c.tick()
+			}
+		}
+		ticker.Stop()
+	}
+}
+
+func (c *coordinator) waits() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.mu.machine.Wake().IsZero()
+}
+
+func (c *coordinator) tick() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.deliver(c.mu.machine.Step(c.clock.Now(), group.Tick{}))
+}
+
+// deliver brings replies to who waits, and gives the Store among the effects: only a Commit has one, its own. The caller
+// holds mu.
+func (c *coordinator) deliver(effects []group.Effect) (store group.Store, ok bool) {
+	for _, e := range effects {
+		switch e := e.(type) {
+		case group.Reply:
+			if to := c.mu.waiting[e.To]; to != nil {
+				to <- e.Answer // has room for it
+				delete(c.mu.waiting, e.To)
+			}
+		case group.Store:
+			store, ok = e, true
+		}
+	}
+	return store, ok
+}
+
+// ask steps the machine with the input made for a token, and waits for the reply. It gives false when ctx ends first.
+func (c *coordinator) ask(ctx context.Context, input func(group.Token) group.Input) (any, bool) {
+	token, reply := c.begin(input)
+	select {
+	case c.waken <- struct{}{}:
+	default:
+	}
+	select {
+	case a := <-reply:
+		return a, true
+	case <-ctx.Done():
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.mu.waiting, token)
+		return nil, false
+	}
+}
+
+func (c *coordinator) begin(input func(group.Token) group.Input) (group.Token, chan any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	token, reply := c.expect()
+	c.deliver(c.mu.machine.Step(c.clock.Now(), input(token)))
+	return token, reply
+}
+
+// expect makes a token and the channel of its reply. The caller holds mu.
+func (c *coordinator) expect() (group.Token, chan any) {
+	c.mu.last++
+	reply := make(chan any, 1)
+	c.mu.waiting[c.mu.last] = reply
+	return c.mu.last, reply
+}
+
+// commit steps the machine with a Commit, makes its offsets durable, and gives the codes.
+func (c *coordinator) commit(ctx context.Context, in group.Commit) []group.Code {
+	topic, err := c.offsetsTopic(ctx)
+	if err != nil {
+		return everywhere(len(in.Offsets), group.Code(kerr.CoordinatorNotAvailable.Code))
+	}
+	reply, store, ticket, err := c.submit(ctx, topic, in)
+	if ticket == nil && err == nil {
+		return (<-reply).(group.CommitReply).Codes // refused
+	}
+	if err == nil {
+		err = ticket.Wait(ctx)
+	}
+	done := group.Stored{Store: store}
+	if err != nil {
+		done.Code = group.Code(kerr.CoordinatorNotAvailable.Code)
+	} else {
+		done.At = ticket.Offsets[0]
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.deliver(c.mu.machine.Step(c.clock.Now(), done))
+	return (<-reply).(group.CommitReply).Codes
+}
+
+// submit steps the machine and hands its records to the log under the same lock: the order of the records is the order of
+// the steps.
+func (c *coordinator) submit(ctx context.Context, topic log.Topic, in group.Commit) (chan any, group.Store, *log.Ticket, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	token, reply := c.expect()
+	in.Token = token
+	store, ok := c.deliver(c.mu.machine.Step(c.clock.Now(), in))
+	if !ok {
+		return reply, store, nil, nil
+	}
+	batch, err := offsetBatch(store)
+	if err != nil {
+		return reply, store, nil, err
+	}
+	ticket, err := c.log.Submit(ctx, log.Append{Batches: []log.PartitionBatch{{Partition: log.Partition{Topic: topic.ID}, Batch: batch}}})
+	return reply, store, ticket, err
+}
+
+// offsetsTopic gives the topic of committed offsets; the first commit makes it.
+func (c *coordinator) offsetsTopic(ctx context.Context) (log.Topic, error) {
+	if topic, ok := c.log.Topic(log.OffsetsTopic); ok {
+		return topic, nil
+	}
+	topic, err := c.catalog.CreateTopic(ctx, log.OffsetsTopic, 1, map[string]string{"cleanup.policy": "compact"})
+	if errs.Is(err, errs.Exists) {
+		if other, ok := c.log.Topic(log.OffsetsTopic); ok {
+			return other, nil
+		}
+	}
+	return topic, err
+}
+
+// offsets gives the durable offsets of a group; those of a topic that was dropped and made anew since are left out.
+func (c *coordinator) offsets(name string) []group.Offset {
+	c.mu.Lock()
+	all := c.mu.machine.Offsets(name)
+	c.mu.Unlock()
+	out := all[:0]
+	for _, o := range all {
+		if topic, ok := c.log.Topic(o.Topic); !ok || o.TopicID == [16]byte{} || o.TopicID == topic.ID {
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+func (c *coordinator) describe(name string) group.Group {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.mu.machine.Describe(name)
+}
+
+func (c *coordinator) list() []group.Group {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.mu.machine.List()
+}
+
+func everywhere(n int, code group.Code) []group.Code {
+	codes := make([]group.Code, n)
+	for i := range codes {
+		codes[i] = code
+	}
+	return codes
+}
+
+// newMemberID makes the id of a new member: never given before, and telling of its client.
+func newMemberID(clientID, instance string) string {
+	name := clientID
+	if instance != "" {
+		name = instance
+	}
+	var unique [16]byte
+	rand.Read(unique[:])
+	return name + "-" + hex.EncodeToString(unique[:])
+}

@@ -1,0 +1,51 @@
+package kafka
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/miracledb/miracledb/log"
+)
+
+// deleteTopics drops topics by name, or by id from version 6 on (KIP-516).
+func (s *Server) deleteTopics(ctx context.Context, r *request, q *kmsg.DeleteTopicsRequest) answer {
+	a := kmsg.NewPtrDeleteTopicsResponse()
+	for i := range q.TopicNames {
+		name := q.TopicNames[i]
+		q.Topics = append(q.Topics, kmsg.DeleteTopicsRequestTopic{Topic: &name})
+	}
+	for i := range q.Topics {
+		t := kmsg.NewDeleteTopicsResponseTopic()
+		t.Topic, t.TopicID = q.Topics[i].Topic, q.Topics[i].TopicID
+		topic, err := s.findTopic(t.Topic, log.TopicID(t.TopicID))
+		if err == nil {
+			t.Topic, t.TopicID = &topic.Name, topic.ID
+			if topic.Internal {
+				err = &fault{kerr.InvalidTopicException, "topic " + topic.Name + " is internal"}
+			} else {
+				err = s.options.Catalog.DropTopic(ctx, topic)
+			}
+		}
+		if err != nil {
+			t.ErrorCode, t.ErrorMessage = errorCode(err), message(err)
+		}
+		a.Topics = append(a.Topics, t)
+	}
+	return answer{response: a}
+}
+
+// findTopic finds a topic by its name, or without one by its id.
+func (s *Server) findTopic(name *string, id log.TopicID) (log.Topic, error) {
+	if name == nil {
+		if topic, ok := s.log.TopicByID(id); ok {
+			return topic, nil
+		}
+		return log.Topic{}, kerr.UnknownTopicID
+	}
+	if topic, ok := s.log.Topic(*name); ok {
+		return topic, nil
+	}
+	return log.Topic{}, kerr.UnknownTopicOrPartition
+}

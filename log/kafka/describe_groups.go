@@ -1,0 +1,25 @@
+package kafka
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// describeGroups tells of groups and their members; a group that does not exist is Dead.
+func (s *Server) describeGroups(_ context.Context, _ *request, q *kmsg.DescribeGroupsRequest) answer {
+	a := kmsg.NewPtrDescribeGroupsResponse()
+	for _, name := range q.Groups {
+		d := s.coordinator.describe(name)
+		g := kmsg.NewDescribeGroupsResponseGroup()
+		g.Group, g.State, g.ProtocolType, g.Protocol = d.Name, string(d.State), d.ProtocolType, d.Protocol
+		for _, m := range d.Members {
+			member := kmsg.NewDescribeGroupsResponseGroupMember()
+			member.MemberID, member.InstanceID, member.ClientID, member.ClientHost = m.Member, nullable(m.Instance), m.ClientID, m.ClientHost
+			member.ProtocolMetadata, member.MemberAssignment = m.Metadata, m.Assignment
+			g.Members = append(g.Members, member)
+		}
+		a.Groups = append(a.Groups, g)
+	}
+	return answer{response: a}
+}

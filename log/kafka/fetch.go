@@ -1,0 +1,154 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/miracledb/miracledb/log"
+)
+
+// fetchBytes bounds one answer (fetch.max.bytes of the broker); the first batch is given even when it is larger (KIP-74).
+const fetchBytes = 55 << 20
+
+// fetch answers with what the partitions have, or waits until they have MinBytes or MaxWait is over. There are no fetch
+// sessions: session id 0 tells the client to send full requests (KIP-227).
+func (s *Server) fetch(ctx context.Context, r *request, q *kmsg.FetchRequest) answer {
+	f := fetching{server: s, request: q, partitions: make([]fetched, 0, len(q.Topics))}
+	if q.SessionID != 0 {
+		f.code = kerr.FetchSessionIDNotFound.Code
+		q.Topics = nil
+		return answer{body: f.encode(r.version)}
+	}
+	wanted := f.resolve(r.version)
+	f.read(ctx)
+	if f.bytes >= int(q.MinBytes) || f.failed || q.MaxWaitMillis <= 0 {
+		return answer{body: f.encode(r.version)}
+	}
+	wake := make(chan struct{}, 1)
+	cancel := s.log.Notify(wanted, wake)
+	defer cancel()
+	timeout := time.NewTimer(time.Duration(q.MaxWaitMillis) * time.Millisecond)
+	defer timeout.Stop()
+	for {
+		// Once more after Notify: what came in between woke nobody.
+		f.read(ctx)
+		if f.bytes >= int(q.MinBytes) || f.failed {
+			return answer{body: f.encode(r.version)}
+		}
+		select {
+		case <-wake:
+		case <-timeout.C:
+			return answer{body: f.encode(r.version)}
+		case <-ctx.Done():
+			return answer{body: f.encode(r.version)}
+		}
+	}
+}
+
+// fetching is one Fetch with what has been read for it, partitions in the order of the request's.
+type fetching struct {
+	server     *Server
+	request    *kmsg.FetchRequest
+	code       int16
+	partitions []fetched
+	bytes      int
+	failed     bool
+}
+
+// fetched is the answer for one partition.
+type fetched struct {
+	partition log.Partition
+	known     bool
+	code      int16
+	bounds    log.Bounds
+	records   []byte
+}
+
+// resolve finds the partitions that the request names.
+func (f *fetching) resolve(version int16) []log.Partition {
+	var wanted []log.Partition
+	for i := range f.request.Topics {
+		t := &f.request.Topics[i]
+		var topic log.Topic
+		var ok bool
+		unknown := kerr.UnknownTopicOrPartition.Code
+		if version >= 13 {
+			topic, ok = f.server.log.TopicByID(log.TopicID(t.TopicID))
+			unknown = kerr.UnknownTopicID.Code
+		} else {
+			topic, ok = f.server.log.Topic(t.Topic)
+		}
+		for j := range t.Partitions {
+			p := fetched{partition: log.Partition{Topic: topic.ID, Index: t.Partitions[j].Partition}, code: unknown}
+			if ok && p.partition.Index >= 0 && p.partition.Index < topic.Partitions {
+				p.known, p.code = true, 0
+				wanted = append(wanted, p.partition)
+			} else if ok {
+				p.code = kerr.UnknownTopicOrPartition.Code
+			}
+			f.partitions = append(f.partitions, p)
+		}
+	}
+	return wanted
+}
+
+// read reads every partition from its offset on, until the request's bytes are used up.
+func (f *fetching) read(ctx context.Context) {
+	f.bytes, f.failed = 0, false
+	maximum := fetchBytes
+	if f.request.MaxBytes > 0 {
+		maximum = min(maximum, int(f.request.MaxBytes))
+	}
+	next := 0
+	for i := range f.request.Topics {
+		for j := range f.request.Topics[i].Partitions {
+			p := &f.partitions[next]
+			next++
+			if p.known {
+				f.readOne(ctx, p, &f.request.Topics[i].Partitions[j], maximum-f.bytes)
+			}
+			f.bytes += len(p.records)
+			f.failed = f.failed || p.code != 0
+		}
+	}
+}
+
+func (f *fetching) readOne(ctx context.Context, p *fetched, want *kmsg.FetchRequestTopicPartition, room int) {
+	p.records, p.code = nil, epochFault(want.CurrentLeaderEpoch, f.server.leaderEpoch())
+	if p.code != 0 {
+		return
+	}
+	var err error
+	if room > 0 {
+		p.records, err = f.server.log.Read(ctx, p.partition, want.FetchOffset, log.ReadLimit{MaxBytes: max(1, min(room, int(want.PartitionMaxBytes)))})
+	}
+	// After the read: the high watermark is never below what is given.
+	bounds, boundsErr := f.server.log.Bounds(p.partition)
+	p.bounds = bounds
+	if err == nil {
+		err = boundsErr
+	}
+	switch {
+	case err == nil:
+	case ctx.Err() != nil:
+	case errors.Is(err, log.ErrUnknownPartition) && f.request.Version >= 13:
+		p.code = kerr.UnknownTopicID.Code
+	default:
+		p.code = errorCode(err)
+	}
+}
+
+// epochFault compares the leader epoch that a client believes in with ours; -1: it does not say.
+func epochFault(client, ours int32) int16 {
+	switch {
+	case client < 0 || client == ours:
+		return 0
+	case client < ours:
+		return kerr.FencedLeaderEpoch.Code
+	}
+	return kerr.UnknownLeaderEpoch.Code
+}

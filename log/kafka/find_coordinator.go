@@ -1,0 +1,38 @@
+package kafka
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// findCoordinator names this node as the coordinator of every group; many keys at once from version 4 on (KIP-699).
+func (s *Server) findCoordinator(_ context.Context, r *request, q *kmsg.FindCoordinatorRequest) answer {
+	a := kmsg.NewPtrFindCoordinatorResponse()
+	err := error(nil)
+	switch q.CoordinatorType {
+	case 0:
+	case 1:
+		err = errTransactions
+	default:
+		err = &fault{kerr.InvalidRequest, "only consumer groups have a coordinator"}
+	}
+	node, host, port := int32(-1), "", int32(-1)
+	if err == nil {
+		node = s.options.NodeID
+		host, port = r.conn.advertised()
+	}
+	if r.version < 4 {
+		a.ErrorCode, a.ErrorMessage = errorCode(err), message(err)
+		a.NodeID, a.Host, a.Port = node, host, port
+		return answer{response: a}
+	}
+	for _, key := range q.CoordinatorKeys {
+		c := kmsg.NewFindCoordinatorResponseCoordinator()
+		c.Key, c.NodeID, c.Host, c.Port = key, node, host, port
+		c.ErrorCode, c.ErrorMessage = errorCode(err), message(err)
+		a.Coordinators = append(a.Coordinators, c)
+	}
+	return answer{response: a}
+}

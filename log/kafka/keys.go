@@ -1,0 +1,73 @@
+package kafka
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/miracledb/miracledb/internal/errs"
+)
+
+const (
+	produceKey     = 0
+	fetchKey       = 1
+	apiVersionsKey = 18
+)
+
+// api is one key of the protocol: the versions that we serve, the first flexible one (KIP-482), and how a request of it
+// is begun.
+type api struct {
+	min, max, flexible int16
+	begin              func(*Server, context.Context, *request) (finisher, error)
+}
+
+// apis are the keys that we serve: Kafka 3.9's highest versions. The lowest ones are 0 wherever an old client looks for
+// an exact old version in its feature table: librdkafka before 2.12 compresses only if Produce 0 is offered, and speaks
+// the group protocol only if JoinGroup 0 is. Produce 0 to 2 (message formats 0 and 1) are offered for that alone and
+// refused per partition, as Kafka 4 does (KAFKA-18659).
+var apis map[int16]api
+
+func init() {
+	apis = map[int16]api{
+		produceKey:     {0, 11, 9, (*Server).beginProduce},
+		fetchKey:       {4, 17, 12, decoded((*Server).fetch)},
+		2:              {0, 9, 6, decoded((*Server).listOffsets)},
+		3:              {0, 12, 9, decoded((*Server).metadata)},
+		8:              {1, 9, 8, decoded((*Server).offsetCommit)},
+		9:              {1, 9, 6, decoded((*Server).offsetFetch)},
+		10:             {0, 6, 3, decoded((*Server).findCoordinator)},
+		11:             {0, 9, 6, decoded((*Server).joinGroup)},
+		12:             {0, 4, 4, decoded((*Server).heartbeat)},
+		13:             {0, 5, 4, decoded((*Server).leaveGroup)},
+		14:             {0, 5, 4, decoded((*Server).syncGroup)},
+		15:             {0, 5, 5, decoded((*Server).describeGroups)},
+		16:             {0, 5, 3, decoded((*Server).listGroups)},
+		apiVersionsKey: {0, 4, 3, decoded((*Server).apiVersions)},
+		19:             {0, 7, 5, decoded((*Server).createTopics)},
+		20:             {0, 6, 4, decoded((*Server).deleteTopics)},
+		22:             {0, 5, 2, decoded((*Server).initProducerID)},
+		32:             {0, 4, 4, decoded((*Server).describeConfigs)},
+		60:             {0, 1, 0, decoded((*Server).describeCluster)},
+	}
+}
+
+// decoded begins a request by decoding it, under the server's budget for that, and serves it when its turn comes.
+func decoded[Q any, P interface {
+	*Q
+	kmsg.Request
+}](serve func(*Server, context.Context, *request, P) answer) func(*Server, context.Context, *request) (finisher, error) {
+	return func(s *Server, ctx context.Context, r *request) (finisher, error) {
+		taken, err := s.decoding.take(ctx, int64(len(r.body))*decodeFactor)
+		if err != nil {
+			return nil, err
+		}
+		q := P(new(Q))
+		q.SetVersion(r.version)
+		err = q.ReadFrom(r.body)
+		s.decoding.give(taken)
+		if err != nil {
+			return nil, errs.New(errs.Invalid, "kafka: decoding API key %d version %d: %w", r.key, r.version, err)
+		}
+		return func(ctx context.Context) (answer, error) { return serve(s, ctx, r, q), nil }, nil
+	}
+}

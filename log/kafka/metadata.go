@@ -1,0 +1,97 @@
+package kafka
+
+import (
+	"context"
+	"regexp"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/miracledb/miracledb/internal/errs"
+	"github.com/miracledb/miracledb/log"
+)
+
+// metadata tells who serves which partition: this node, all of them.
+func (s *Server) metadata(ctx context.Context, r *request, q *kmsg.MetadataRequest) answer {
+	a := kmsg.NewPtrMetadataResponse()
+	broker := kmsg.NewMetadataResponseBroker()
+	broker.NodeID = s.options.NodeID
+	broker.Host, broker.Port = r.conn.advertised()
+	a.Brokers = append(a.Brokers, broker)
+	a.ClusterID, a.ControllerID = &s.options.ClusterID, s.options.NodeID
+	// All topics are asked for by null, and in version 0 by none (KIP-4 made the difference).
+	if q.Topics == nil || (r.version == 0 && len(q.Topics) == 0) {
+		for _, t := range s.log.Topics() {
+			a.Topics = append(a.Topics, s.describeTopic(t))
+		}
+		return answer{response: a}
+	}
+	mayCreate := !s.options.NoAutoCreate && (r.version < 4 || q.AllowAutoTopicCreation)
+	for i := range q.Topics {
+		a.Topics = append(a.Topics, s.topicMetadata(ctx, &q.Topics[i], mayCreate))
+	}
+	return answer{response: a}
+}
+
+func (s *Server) topicMetadata(ctx context.Context, want *kmsg.MetadataRequestTopic, mayCreate bool) kmsg.MetadataResponseTopic {
+	missing := kmsg.NewMetadataResponseTopic()
+	missing.Topic, missing.TopicID = want.Topic, want.TopicID
+	if want.Topic == nil {
+		topic, ok := s.log.TopicByID(log.TopicID(want.TopicID))
+		if ok {
+			return s.describeTopic(topic)
+		}
+		missing.ErrorCode = kerr.UnknownTopicID.Code
+		return missing
+	}
+	if topic, ok := s.log.Topic(*want.Topic); ok {
+		return s.describeTopic(topic)
+	}
+	if err := checkTopicName(*want.Topic); err != nil {
+		missing.ErrorCode = errorCode(err)
+		return missing
+	}
+	if !mayCreate {
+		missing.ErrorCode = kerr.UnknownTopicOrPartition.Code
+		return missing
+	}
+	topic, err := s.options.Catalog.CreateTopic(ctx, *want.Topic, 1, nil)
+	if errs.Is(err, errs.Exists) {
+		// Somebody else was faster.
+		if other, ok := s.log.Topic(*want.Topic); ok {
+			topic, err = other, nil
+		}
+	}
+	if err != nil {
+		missing.ErrorCode = errorCode(err)
+		return missing
+	}
+	return s.describeTopic(topic)
+}
+
+func (s *Server) describeTopic(t log.Topic) kmsg.MetadataResponseTopic {
+	m := kmsg.NewMetadataResponseTopic()
+	m.Topic, m.TopicID, m.IsInternal = &t.Name, t.ID, t.Internal
+	epoch, self := s.leaderEpoch(), []int32{s.options.NodeID}
+	m.Partitions = make([]kmsg.MetadataResponseTopicPartition, t.Partitions)
+	for i := range m.Partitions {
+		p := kmsg.NewMetadataResponseTopicPartition()
+		p.Partition, p.Leader, p.LeaderEpoch, p.Replicas, p.ISR = int32(i), s.options.NodeID, epoch, self, self
+		m.Partitions[i] = p
+	}
+	return m
+}
+
+var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
+
+// checkTopicName refuses names that Kafka refuses, and those of internal topics.
+func checkTopicName(name string) error {
+	switch {
+	case !topicName.MatchString(name) || name == "." || name == "..":
+		return &fault{kerr.InvalidTopicException, "a topic's name has 1 to 249 characters of a-z, A-Z, 0-9, '.', '_' and '-'"}
+	case strings.HasPrefix(name, "__"):
+		return &fault{kerr.InvalidTopicException, "names that begin with __ are the server's own"}
+	}
+	return nil
+}

@@ -1,0 +1,81 @@
+package kafka
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/miracledb/miracledb/log/group"
+)
+
+// offsetFetch gives committed offsets: of one group up to version 7, of many from version 8 on (KIP-709).
+func (s *Server) offsetFetch(_ context.Context, r *request, q *kmsg.OffsetFetchRequest) answer {
+	a := kmsg.NewPtrOffsetFetchResponse()
+	if r.version >= 8 {
+		for i := range q.Groups {
+			a.Groups = append(a.Groups, s.groupOffsets(&q.Groups[i]))
+		}
+		return answer{response: a}
+	}
+	// The older shape is the newer one's with a single group; null asks for all topics from version 2 on.
+	one := kmsg.OffsetFetchRequestGroup{Group: q.Group}
+	if q.Topics != nil || r.version < 2 {
+		one.Topics = make([]kmsg.OffsetFetchRequestGroupTopic, 0, len(q.Topics))
+	}
+	for _, t := range q.Topics {
+		one.Topics = append(one.Topics, kmsg.OffsetFetchRequestGroupTopic{Topic: t.Topic, Partitions: t.Partitions})
+	}
+	for _, t := range s.groupOffsets(&one).Topics {
+		topic := kmsg.NewOffsetFetchResponseTopic()
+		topic.Topic = t.Topic
+		for _, p := range t.Partitions {
+			topic.Partitions = append(topic.Partitions, kmsg.OffsetFetchResponseTopicPartition{Partition: p.Partition, Offset: p.Offset,
+				LeaderEpoch: p.LeaderEpoch, Metadata: p.Metadata, ErrorCode: p.ErrorCode})
+		}
+		a.Topics = append(a.Topics, topic)
+	}
+	return answer{response: a}
+}
+
+func (s *Server) groupOffsets(want *kmsg.OffsetFetchRequestGroup) kmsg.OffsetFetchResponseGroup {
+	g := kmsg.NewOffsetFetchResponseGroup()
+	g.Group = want.Group
+	type place struct {
+		topic     string
+		partition int32
+	}
+	stored := map[place]group.Offset{}
+	for _, o := range s.coordinator.offsets(want.Group) {
+		stored[place{o.Topic, o.Partition}] = o
+		if want.Topics != nil {
+			continue
+		}
+		if n := len(g.Topics); n == 0 || g.Topics[n-1].Topic != o.Topic {
+			t := kmsg.NewOffsetFetchResponseGroupTopic()
+			t.Topic = o.Topic
+			g.Topics = append(g.Topics, t)
+		}
+		t := &g.Topics[len(g.Topics)-1]
+		t.Partitions = append(t.Partitions, storedOffset(o.Partition, o, true))
+	}
+	for _, w := range want.Topics {
+		t := kmsg.NewOffsetFetchResponseGroupTopic()
+		t.Topic = w.Topic
+		for _, partition := range w.Partitions {
+			o, ok := stored[place{w.Topic, partition}]
+			t.Partitions = append(t.Partitions, storedOffset(partition, o, ok))
+		}
+		g.Topics = append(g.Topics, t)
+	}
+	return g
+}
+
+// storedOffset is the answer for one partition; -1: nothing was committed.
+func storedOffset(partition int32, o group.Offset, ok bool) kmsg.OffsetFetchResponseGroupTopicPartition {
+	p := kmsg.NewOffsetFetchResponseGroupTopicPartition()
+	p.Partition, p.Offset, p.LeaderEpoch, p.Metadata = partition, -1, -1, &o.Metadata
+	if ok {
+		p.Offset, p.LeaderEpoch = o.Offset, o.LeaderEpoch
+	}
+	return p
+}

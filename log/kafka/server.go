@@ -1,0 +1,188 @@
+package kafka
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/miracledb/miracledb/internal/clock"
+	"github.com/miracledb/miracledb/internal/errs"
+	"github.com/miracledb/miracledb/internal/limit"
+	"github.com/miracledb/miracledb/log"
+	"github.com/miracledb/miracledb/log/group"
+)
+
+// Catalog makes and drops topics: they are catalog objects, so that SQL and Kafka clients see the same ones.
+type Catalog interface {
+	// CreateTopic makes a topic and returns when it is durable and the log knows it. Errors: Exists, Invalid, Denied.
+	CreateTopic(ctx context.Context, name string, partitions int32, config map[string]string) (log.Topic, error)
+	// DropTopic removes a topic and its data. Errors: NotFound, Denied (something else depends on it).
+	DropTopic(ctx context.Context, topic log.Topic) error
+}
+
+// Options are a Server's parts and settings. Log, Catalog and ClusterID are needed.
+type Options struct {
+	Log     log.Log
+	Catalog Catalog
+	// Clock is the time of group sessions and committed offsets. nil: the machine's.
+	Clock clock.Clock
+	// ClusterID is what clients know the cluster by; it must stay the same over restarts.
+	ClusterID string
+	NodeID    int32
+	// AdvertisedHost and AdvertisedPort are where clients reach this node. Empty: the address that a client has
+	// connected to.
+	AdvertisedHost string
+	AdvertisedPort int32
+	// NoAutoCreate refuses to make a topic that a client asks the metadata of and allows to be made
+	// (auto.create.topics.enable=false).
+	NoAutoCreate bool
+	// Group are the settings of the group coordinator.
+	Group group.Options
+	// MaxConnections bounds open connections: each has two goroutines and a buffer. 0: 10,000.
+	MaxConnections int
+	// InflightBytes bounds the requests in memory that have not been answered. 0: 512 MiB.
+	InflightBytes limit.Bytes
+	// IdleTimeout closes a connection on which no request came for so long. 0: 10 min (connections.max.idle.ms).
+	IdleTimeout time.Duration
+	// Report hears of faults that no client can be told of: a panic that ended a connection. nil: nobody does.
+	Report func(error)
+}
+
+func (o Options) withDefaults() Options {
+	if o.Clock == nil {
+		o.Clock = clock.System{}
+	}
+	if o.MaxConnections == 0 {
+		o.MaxConnections = 10_000
+	}
+	if o.InflightBytes == 0 {
+		o.InflightBytes = 512 * limit.MiB
+	}
+	if o.IdleTimeout == 0 {
+		o.IdleTimeout = 10 * time.Minute
+	}
+	if o.Report == nil {
+		o.Report = func(error) {}
+	}
+	return o
+}
+
+// Server is a Kafka broker over a log.
+type Server struct {
+	options     Options
+	log         log.Log
+	coordinator *coordinator
+	frames      *budget // bytes of requests that were not answered yet
+	decoding    *budget // bytes that decoding may take, see decodeFactor
+	producerIDs atomic.Int64
+
+	mu struct {
+		sync.Mutex
+		conns map[*conn]struct{}
+	}
+}
+
+// Open makes a server and replays the committed offsets of __consumer_offsets. It starts nothing.
+func Open(ctx context.Context, o Options) (*Server, error) {
+	if o.Log == nil || o.Catalog == nil || o.ClusterID == "" {
+		return nil, errs.New(errs.Invalid, "kafka: Log, Catalog and ClusterID are needed")
+	}
+	o = o.withDefaults()
+	s := &Server{options: o, log: o.Log, frames: newBudget(int64(o.InflightBytes)), decoding: newBudget(decodeFactor * otherRequest)}
+	s.mu.conns = map[*conn]struct{}{}
+	var seed [8]byte
+	rand.Read(seed[:])
+	// Producer ids begin at a random place of 2^62: no two runs of any node give the same one, without writing it down.
+	s.producerIDs.Store(int64(binary.BigEndian.Uint64(seed[:]) >> 2))
+	var err error
+	s.coordinator, err = openCoordinator(ctx, o)
+	return s, err
+}
+
+// Serve accepts connections until ctx ends, or one of the listeners fails: then it closes all listeners and connections
+// and gives the failure. When it returns no goroutine of the server is left.
+func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var running sync.WaitGroup
+	running.Go(func() { s.coordinator.run(ctx) })
+	for _, l := range listeners {
+		running.Go(func() {
+			if err := s.accept(ctx, l, &running); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	<-ctx.Done()
+	for _, l := range listeners {
+		l.Close()
+	}
+	running.Wait()
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return nil
+}
+
+func (s *Server) accept(ctx context.Context, l net.Listener, running *sync.WaitGroup) error {
+	for {
+		nc, err := l.Accept()
+		if ctx.Err() != nil {
+			if err == nil {
+				nc.Close()
+			}
+			return nil
+		}
+		if errors.Is(err, net.ErrClosed) {
+			return errs.New(errs.Unavailable, "kafka: accepting on %s: %w", l.Addr(), err)
+		}
+		if err != nil {
+			// Out of file descriptors, or a client that went away again: neither is the listener's end.
+			select {
+			case <-time.After(50 * time.Millisecond):
+			case <-ctx.Done():
+			}
+			continue
+		}
+		c := newConn(s, nc)
+		if !s.add(c) {
+			nc.Close()
+			continue
+		}
+		running.Go(func() {
+			defer s.remove(c)
+			c.serve(ctx)
+		})
+	}
+}
+
+func (s *Server) add(c *conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.mu.conns) >= s.options.MaxConnections {
+		return false
+	}
+	s.mu.conns[c] = struct{}{}
+	return true
+}
+
+func (s *Server) remove(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.mu.conns, c)
+}
+
+// Connections is the number of open connections.
+func (s *Server) Connections() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.mu.conns)
+}
+
+// leaderEpoch is the epoch of this node's leadership of every partition; it grows with each restore.
+func (s *Server) leaderEpoch() int32 { return int32(s.log.End().Epoch) }
