@@ -42,38 +42,24 @@ func (c *Ctx) location() *time.Location {
 // localToZoned reads a timestamp as local time in the session's zone.
 func localToZoned(ctx *Ctx, v row.Value) (row.Value, error) { return localIn(v, ctx.location()), nil }
 
-// localIn reads a timestamp without zone as local time in loc. A time that the clocks skip is read with the offset before
-// the change, one that they repeat as standard time, as PostgreSQL does.
+// localIn reads a timestamp without zone as local time in loc.
 func localIn(v row.Value, loc *time.Location) row.Value {
-	if v.IsInf() != 0 || loc == time.UTC {
-		return v
-	}
-	wall := time.UnixMicro(v.Int()).UTC()
-	_, before := wall.Add(-24 * time.Hour).In(loc).Zone()
-	_, after := wall.Add(24 * time.Hour).In(loc).Zone()
-	at := func(offset int) (time.Time, bool) {
-		t := wall.Add(-time.Duration(offset) * time.Second)
-		_, o := t.In(loc).Zone()
-		return t, o == offset
-	}
-	first, firstOK := at(before)
-	if before == after && firstOK {
-		return row.NewTimestamp(first.UnixMicro())
-	}
-	second, secondOK := at(after)
-	switch {
-	case secondOK: // also when both hold: the repeated hour is taken after the change
-		return row.NewTimestamp(second.UnixMicro())
-	default:
-		return row.NewTimestamp(first.UnixMicro())
-	}
+	return row.NewTimestamp(row.LocalToUTC(v.Int(), loc))
 }
 
 // zonedToLocal shows a timestamptz as local time in loc.
 func zonedToLocal(v row.Value, loc *time.Location) row.Value {
-	if v.IsInf() != 0 || loc == time.UTC {
-		return v
+	return row.NewTimestamp(row.UTCToLocal(v.Int(), loc))
+}
+
+// format is the session's part in text forms.
+func (c *Ctx) format() row.Format {
+	if c == nil {
+		return row.Format{}
 	}
-	_, offset := time.UnixMicro(v.Int()).In(loc).Zone()
-	return row.NewTimestamp(v.Int() + int64(offset)*microsPerSecond)
+	f := row.Format{Location: c.Location}
+	if !c.Now.IsZero() {
+		f.Now = c.Now.UnixMicro()
+	}
+	return f
 }
