@@ -151,6 +151,6 @@ var series = []def{
 	{"pg_get_keywords() record", stable, setFunc{columns: "word text, catcode char, barelabel bool, catdesc text, baredesc text", set: keywordRows}},
 	{"pg_options_to_table(_text) record", stable, setFunc{columns: "option_name text, option_value text", set: optionRows}},
 	{"aclexplode(aclitem[]) record", stable, setFunc{columns: "grantor oid, grantee oid, privilege_type text, is_grantable bool", set: describedRows("aclexplode")}},
-	{"pg_partition_ancestors(regclass) regclass", 0, setFunc{columns: "relid regclass", set: describedRows("pg_partition_ancestors")}},
+	{"pg_partition_ancestors(regclass) regclass", volatile, setFunc{columns: "relid regclass", set: describedRows("pg_partition_ancestors")}},
 	{"pg_timezone_names() record", stable, setFunc{columns: "name text, abbrev text, utc_offset interval, is_dst bool", set: describedRows("pg_timezone_names")}},
 }

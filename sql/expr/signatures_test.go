@@ -120,4 +120,4 @@ func TestSignatures(t *testing.T) {
 }
 
 // ours are the functions that PostgreSQL does not have.
-var ours = map[string]bool{}
+var ours = map[string]bool{"time_bucket": true}

@@ -87,7 +87,7 @@ var dateTime = []def{
 	{"to_timestamp(float8) timestamptz", 0, epochToTimestamp},
 	{"timezone(text,timestamptz) timestamp", 0, toZone},
 	{"timezone(text,timestamp) timestamptz", 0, fromZone},
-	{"timezone(text,timetz) timetz", volatile, timeTZToZone},
+	{"timezone(text,timetz) timetz", stable, timeTZToZone},
 	{"timezone(interval,timestamptz) timestamp", 0, toZone},
 	{"timezone(interval,timestamp) timestamptz", 0, fromZone},
 	{"timezone(interval,timetz) timetz", 0, timeTZToZone},
