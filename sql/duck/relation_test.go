@@ -220,4 +220,3 @@ func TestMissingColumn(t *testing.T) {
 		t.Errorf("got %q, %v", got, err)
 	}
 }
-

@@ -31,7 +31,7 @@ const (
 	Interval    TypeID = 15
 	HugeInt     TypeID = 16
 	Varchar     TypeID = 17
-	BlobType      TypeID = 18
+	BlobType    TypeID = 18
 	Decimal     TypeID = 19
 	List        TypeID = 24
 	Struct      TypeID = 25

@@ -1,4 +1,6 @@
 #include "engine.h"
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -380,6 +382,41 @@ static void quotient_scale_run(duckdb_function_info info, duckdb_data_chunk in, 
 	}
 }
 
+// ---- float arithmetic with PostgreSQL's errors -------------------------------------------------------------------------
+
+#define FLOAT_OP(NAME, T, EXPR, ZERO, LOST)                                                                              \
+	static void NAME(duckdb_function_info info, duckdb_data_chunk in, duckdb_vector out) {                               \
+		idx_t n = duckdb_data_chunk_get_size(in);                                                                        \
+		const T *x = duckdb_vector_get_data(duckdb_data_chunk_get_vector(in, 0));                                        \
+		const T *y = duckdb_vector_get_data(duckdb_data_chunk_get_vector(in, 1));                                        \
+		T *r = duckdb_vector_get_data(out);                                                                              \
+		for (idx_t i = 0; i < n; i++) {                                                                                  \
+			T a = x[i], b = y[i];                                                                                        \
+			const char *bad = NULL;                                                                                      \
+			r[i] = 0;                                                                                                    \
+			if (ZERO) bad = "mdb:22012:division by zero";                                                                \
+			else {                                                                                                       \
+				T v = (EXPR);                                                                                            \
+				if (isinf(v) && !isinf(a) && !isinf(b)) bad = "mdb:22003:value out of range: overflow";                  \
+				else if (v == 0 && (LOST)) bad = "mdb:22003:value out of range: underflow";                              \
+				r[i] = v;                                                                                                \
+			}                                                                                                            \
+			if (bad && !any_null(in, i)) {                                                                               \
+				duckdb_scalar_function_set_error(info, bad);                                                             \
+				return;                                                                                                  \
+			}                                                                                                            \
+		}                                                                                                                \
+	}
+
+FLOAT_OP(add64, double, a + b, false, false)
+FLOAT_OP(sub64, double, a - b, false, false)
+FLOAT_OP(mul64, double, a * b, false, a != 0 && b != 0)
+FLOAT_OP(div64, double, a / b, b == 0 && !isnan(a), a != 0 && !isinf(b))
+FLOAT_OP(add32, float, a + b, false, false)
+FLOAT_OP(sub32, float, a - b, false, false)
+FLOAT_OP(mul32, float, a * b, false, a != 0 && b != 0)
+FLOAT_OP(div32, float, a / b, b == 0 && !isnan(a), a != 0 && !isinf(b))
+
 // ---- registration --------------------------------------------------------------------------------------------------
 
 static bool add_scalar(duckdb_connection con, const char *name, const duckdb_type *args, int count, duckdb_logical_type ret,
@@ -415,9 +452,25 @@ bool mdb_register(duckdb_connection con) {
 	duckdb_destroy_table_function(&f);
 	const duckdb_type dead[] = {DUCKDB_TYPE_BIGINT, DUCKDB_TYPE_BIGINT, DUCKDB_TYPE_BIGINT};
 	ok = ok && add_scalar(con, "mdb_deleted", dead, 3, boolean, deleted_bind, deleted_run);
-	const duckdb_type div[] = {DUCKDB_TYPE_HUGEINT, DUCKDB_TYPE_INTEGER, DUCKDB_TYPE_HUGEINT, DUCKDB_TYPE_INTEGER};
+	// ANY: no cast is inserted, and the translator gives DECIMAL(38, s), which is held as 128 bits.
+	const duckdb_type div[] = {DUCKDB_TYPE_ANY, DUCKDB_TYPE_INTEGER, DUCKDB_TYPE_ANY, DUCKDB_TYPE_INTEGER};
 	ok = ok && add_scalar(con, "mdb_quotient", div, 4, decimal, NULL, quotient_run);
 	ok = ok && add_scalar(con, "mdb_quotient_scale", div, 4, integer, NULL, quotient_scale_run);
+	static const struct {
+		const char *name;
+		duckdb_scalar_function_t wide, narrow;
+	} floats[] = {{"mdb_add", add64, add32}, {"mdb_sub", sub64, sub32}, {"mdb_mul", mul64, mul32}, {"mdb_div", div64, div32}};
+	duckdb_logical_type wide = duckdb_create_logical_type(DUCKDB_TYPE_DOUBLE);
+	duckdb_logical_type narrow = duckdb_create_logical_type(DUCKDB_TYPE_FLOAT);
+	const duckdb_type two[] = {DUCKDB_TYPE_DOUBLE, DUCKDB_TYPE_DOUBLE}, two32[] = {DUCKDB_TYPE_FLOAT, DUCKDB_TYPE_FLOAT};
+	for (int i = 0; i < 4; i++) {
+		char name[32];
+		ok = ok && add_scalar(con, floats[i].name, two, 2, wide, NULL, floats[i].wide);
+		snprintf(name, sizeof name, "%s32", floats[i].name);
+		ok = ok && add_scalar(con, name, two32, 2, narrow, NULL, floats[i].narrow);
+	}
+	duckdb_destroy_logical_type(&wide);
+	duckdb_destroy_logical_type(&narrow);
 	duckdb_destroy_logical_type(&bigint);
 	duckdb_destroy_logical_type(&boolean);
 	duckdb_destroy_logical_type(&integer);
