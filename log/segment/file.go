@@ -1,0 +1,271 @@
+package segment
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"math"
+	"sort"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/miracledb/miracledb/internal/errs"
+	mvfs "github.com/miracledb/miracledb/internal/vfs"
+	"github.com/miracledb/miracledb/log/record"
+)
+
+const (
+	indexMagic      = "MDBSIDX\n"
+	indexVersion    = 1
+	indexHeaderSize = 32
+	indexEntrySize  = 32
+	noTimestamp     = math.MinInt64
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// indexEntry points at a batch.
+type indexEntry struct {
+	position  uint32
+	offset    int64
+	maxBefore int64 // highest timestamp of the batches before it in the file, noTimestamp: none
+	sequence  uint64
+}
+
+// file is one segment: a file of batches and one of index entries.
+type file struct {
+	opts  *Options
+	state SegmentState // Indexed: entries written to the index file
+
+	// Of the appending goroutine:
+	dirty        bool
+	maxTimestamp int64 // of all batches appended
+
+	// What readers see, guarded by the Store's mutex:
+	flushed   int64
+	published int64 // maxTimestamp of what is flushed
+
+	// entries is the index; its loading and growth are guarded by mu.
+	mu      sync.Mutex
+	loaded  bool
+	entries []indexEntry
+	open    struct{ data, index mvfs.File }
+}
+
+func (f *file) name() string {
+	return f.opts.FS.PathJoin(f.opts.Dir, fmt.Sprintf("%020d.log", f.state.Base))
+}
+
+func (f *file) indexName() string {
+	return f.opts.FS.PathJoin(f.opts.Dir, fmt.Sprintf("%020d.index", f.state.Base))
+}
+
+// data is the open file of batches.
+func (f *file) data() (mvfs.File, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.dataLocked()
+}
+
+func (f *file) dataLocked() (mvfs.File, error) {
+	if f.open.data == nil {
+		data, err := f.opts.FS.OpenReadWrite(f.name(), vfs.WriteCategoryUnspecified)
+		if err != nil {
+			return nil, err
+		}
+		f.open.data = data
+	}
+	return f.open.data, nil
+}
+
+func (f *file) close() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var first error
+	for _, o := range []*mvfs.File{&f.open.data, &f.open.index} {
+		if *o != nil {
+			if err := (*o).Close(); first == nil {
+				first = err
+			}
+			*o = nil
+		}
+	}
+	return first
+}
+
+// index notes a batch that stands at position, when it is time for an entry.
+func (f *file) index(b Batch, position uint32) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.loadLocked()
+	n := len(f.entries)
+	if n == 0 || position-f.entries[n-1].position >= IndexInterval || b.Sequence-f.entries[n-1].sequence >= SequenceStride {
+		f.entries = append(f.entries, indexEntry{position, b.Base, f.maxTimestamp, b.Sequence})
+	}
+	f.maxTimestamp = max(f.maxTimestamp, b.MaxTimestamp)
+}
+
+func (f *file) publish(size int64) { f.flushed, f.published = size, f.maxTimestamp }
+
+// sync writes the index entries that are not on the disk and makes both files durable.
+func (f *file) sync() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	data, err := f.dataLocked()
+	if err != nil {
+		return fmt.Errorf("segment %s: %w", f.name(), err)
+	}
+	if err := data.SyncData(); err != nil {
+		return errs.New(errs.Unavailable, "segment %s: sync failed, restart to recover: %w", f.name(), err)
+	}
+	if f.state.Indexed < int64(len(f.entries)) {
+		if err := f.writeIndexLocked(); err != nil {
+			return err
+		}
+	}
+	f.dirty = false
+	return nil
+}
+
+func (f *file) writeIndexLocked() error {
+	if f.open.index == nil {
+		index, err := f.opts.FS.OpenReadWrite(f.indexName(), vfs.WriteCategoryUnspecified)
+		if err != nil {
+			return fmt.Errorf("segment %s: %w", f.indexName(), err)
+		}
+		f.open.index = index
+	}
+	var p []byte
+	at := indexHeaderSize + f.state.Indexed*indexEntrySize
+	if f.state.Indexed == 0 {
+		at = 0
+		p = encodeIndexHeader(f.state.Base)
+	}
+	for _, e := range f.entries[f.state.Indexed:] {
+		p = e.append(p)
+	}
+	if _, err := f.open.index.WriteAt(p, at); err != nil {
+		return fmt.Errorf("segment %s: write: %w", f.indexName(), err)
+	}
+	if err := f.open.index.SyncData(); err != nil {
+		return errs.New(errs.Unavailable, "segment %s: sync failed, restart to recover: %w", f.indexName(), err)
+	}
+	f.state.Indexed = int64(len(f.entries))
+	return nil
+}
+
+// loadLocked reads the index at its first use. It is derived from the batches: when it does not hold, it is made again
+// from them, less exact in its sequences.
+func (f *file) loadLocked() {
+	if f.loaded {
+		return
+	}
+	f.loaded = true
+	if err := f.readIndexLocked(); err != nil {
+		f.rebuildLocked()
+	}
+}
+
+func (f *file) readIndexLocked() error {
+	index, err := f.opts.FS.Open(f.indexName())
+	if err != nil {
+		return err
+	}
+	defer index.Close()
+	p := make([]byte, indexHeaderSize+f.state.Indexed*indexEntrySize)
+	if _, err := index.ReadAt(p, 0); err != nil && err != io.EOF {
+		return err
+	}
+	entries, err := decodeIndex(p, f.state.Base)
+	if err != nil {
+		return err
+	}
+	for i, e := range entries {
+		if i > 0 && (e.position <= entries[i-1].position || e.offset <= entries[i-1].offset) || int64(e.position) >= f.state.Size {
+			return errs.New(errs.Corrupt, "segment %s: entry %d is out of order", f.indexName(), i)
+		}
+	}
+	f.entries = entries
+	return nil
+}
+
+// rebuildLocked walks the headers of the batches. Damage in them ends it: reading past its last entry finds the damage.
+func (f *file) rebuildLocked() {
+	f.entries = f.entries[:0]
+	f.state.Indexed = 0
+	data, err := f.dataLocked()
+	if err != nil {
+		return
+	}
+	highest := int64(noTimestamp)
+	header := make([]byte, record.HeaderSize)
+	for at := int64(0); at < f.state.Size; {
+		if _, err := data.ReadAt(header, at); err != nil {
+			return
+		}
+		b, err := record.ParseHeader(header)
+		if err != nil {
+			return
+		}
+		if n := len(f.entries); n == 0 || at-int64(f.entries[n-1].position) >= IndexInterval {
+			f.entries = append(f.entries, indexEntry{uint32(at), b.BaseOffset, highest, f.state.Sequence})
+		}
+		highest = max(highest, b.MaxTimestamp)
+		at += record.Size(header)
+	}
+}
+
+// search gives the last entry for which before holds, from the first on; the zero entry when there is none.
+func (f *file) search(before func(indexEntry) bool) indexEntry {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.loadLocked()
+	i := sort.Search(len(f.entries), func(i int) bool { return !before(f.entries[i]) }) - 1
+	if i < 0 {
+		return indexEntry{offset: f.state.Base, maxBefore: noTimestamp, sequence: f.state.Sequence}
+	}
+	return f.entries[i]
+}
+
+func encodeIndexHeader(base int64) []byte {
+	p := make([]byte, indexHeaderSize)
+	be := binary.BigEndian
+	copy(p, indexMagic)
+	be.PutUint32(p[8:], indexVersion)
+	be.PutUint64(p[16:], uint64(base))
+	be.PutUint32(p[12:], crc32.Checksum(p[16:], castagnoli))
+	return p
+}
+
+func (e indexEntry) append(p []byte) []byte {
+	at := len(p)
+	p = append(p, make([]byte, indexEntrySize)...)
+	q := p[at:]
+	be := binary.BigEndian
+	be.PutUint32(q[4:], e.position)
+	be.PutUint64(q[8:], uint64(e.offset))
+	be.PutUint64(q[16:], uint64(e.maxBefore))
+	be.PutUint64(q[24:], e.sequence)
+	be.PutUint32(q, crc32.Checksum(q[4:], castagnoli))
+	return p
+}
+
+// decodeIndex reads an index file: a header and whole entries.
+func decodeIndex(p []byte, base int64) ([]indexEntry, error) {
+	be := binary.BigEndian
+	if len(p) < indexHeaderSize || string(p[:8]) != indexMagic || be.Uint32(p[8:]) != indexVersion ||
+		be.Uint32(p[12:]) != crc32.Checksum(p[16:indexHeaderSize], castagnoli) || int64(be.Uint64(p[16:])) != base {
+		return nil, errs.New(errs.Corrupt, "no index header of segment %d", base)
+	}
+	p = p[indexHeaderSize:]
+	entries := make([]indexEntry, 0, len(p)/indexEntrySize)
+	for ; len(p) >= indexEntrySize; p = p[indexEntrySize:] {
+		if be.Uint32(p) != crc32.Checksum(p[4:indexEntrySize], castagnoli) {
+			return nil, errs.New(errs.Corrupt, "index entry %d fails its CRC", len(entries))
+		}
+		entries = append(entries, indexEntry{be.Uint32(p[4:]), int64(be.Uint64(p[8:])), int64(be.Uint64(p[16:])), be.Uint64(p[24:])})
+	}
+	return entries, nil
+}

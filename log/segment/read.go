@@ -1,0 +1,245 @@
+package segment
+
+import (
+	"io"
+	"slices"
+
+	"github.com/miracledb/miracledb/internal/errs"
+	"github.com/miracledb/miracledb/log/record"
+)
+
+// Read gives whole batches from the one that holds offset on, about maxBytes of them, at least one. It gives nothing
+// when offset is not in the Store.
+func (s *Store) Read(offset int64, maxBytes int) ([]byte, error) {
+	f, size := s.find(offset)
+	if f == nil {
+		return nil, nil
+	}
+	entry := f.search(func(e indexEntry) bool { return e.offset <= offset })
+	at := int64(entry.position)
+	want := min(int64(maxBytes)+IndexInterval, size-at)
+	p, err := f.readAt(nil, at, want)
+	if err != nil {
+		return nil, err
+	}
+	// Walk to the batch that holds the offset, reading on where it lies behind the piece.
+	for skip := 0; ; {
+		b, n, err := f.batchAt(p[skip:], at+int64(skip), size)
+		if err != nil {
+			return nil, err
+		}
+		if b.LastOffset() >= offset {
+			p, at = p[skip:], at+int64(skip)
+			break
+		}
+		if skip += int(n); skip+record.HeaderSize > len(p) {
+			at += int64(skip)
+			if at >= size {
+				return nil, nil
+			}
+			if p, err = f.readAt(p, at, min(int64(maxBytes)+IndexInterval, size-at)); err != nil {
+				return nil, err
+			}
+			skip = 0
+		}
+	}
+	return f.whole(p, at, size, maxBytes)
+}
+
+// whole checks and cuts p, which begins with a batch at position at, to whole batches.
+func (f *file) whole(p []byte, at, size int64, maxBytes int) ([]byte, error) {
+	if first := record.Size(p); first > int64(len(p)) {
+		var err error
+		if p, err = f.readAt(p, at, first); err != nil {
+			return nil, err
+		}
+	}
+	end := 0
+	for end+record.HeaderSize <= len(p) {
+		_, n, err := f.batchAt(p[end:], at+int64(end), size)
+		if err != nil {
+			return nil, err
+		}
+		if end+int(n) > len(p) || end > 0 && end+int(n) > maxBytes {
+			break
+		}
+		if _, _, err := record.Parse(p[end : end+int(n)]); err != nil {
+			return nil, f.damage(at+int64(end), at+int64(end)+n, err)
+		}
+		end += int(n)
+	}
+	return p[:end:end], nil
+}
+
+// ReadPlace gives the bytes of batches that one append wrote, checked. Runs of appends that stand behind each other are
+// read at once by giving the sum of their lengths.
+func (s *Store) ReadPlace(base int64, position uint32, length int64) ([]byte, error) {
+	f, size := s.find(base)
+	if f == nil {
+		return nil, errs.New(errs.Corrupt, "segment %s: offset %d is not in it", s.opts.Dir, base)
+	}
+	at := int64(position)
+	if at+length > size {
+		return nil, f.damage(at, at+length, io.ErrUnexpectedEOF)
+	}
+	p, err := f.readAt(nil, at, length)
+	if err != nil {
+		return nil, err
+	}
+	for rest := p; len(rest) > 0; {
+		begin := at + length - int64(len(rest))
+		if _, rest, err = record.Parse(rest); err != nil {
+			return nil, f.damage(begin, at+length, err)
+		}
+	}
+	return p, nil
+}
+
+// OffsetForTime gives the first record whose timestamp is at or after ms, in offset order; ok is false when none is.
+func (s *Store) OffsetForTime(ms int64) (offset, timestamp int64, ok bool, err error) {
+	s.mu.RLock()
+	var f *file
+	var size int64
+	for _, one := range s.mu.segments {
+		if one.published >= ms {
+			f, size = one, one.flushed
+			break
+		}
+	}
+	s.mu.RUnlock()
+	if f == nil {
+		return 0, 0, false, nil
+	}
+	// maxBefore never falls, so the first batch that reaches ms is in the stretch of the last entry below it.
+	at := int64(f.search(func(e indexEntry) bool { return e.maxBefore < ms }).position)
+	var header [record.HeaderSize]byte
+	for at < size {
+		p, err := f.readAt(header[:0], at, record.HeaderSize)
+		if err != nil {
+			return 0, 0, false, err
+		}
+		b, n, err := f.batchAt(p, at, size)
+		if err != nil {
+			return 0, 0, false, err
+		}
+		if b.MaxTimestamp >= ms {
+			if p, err = f.readAt(nil, at, n); err != nil {
+				return 0, 0, false, err
+			}
+			if offset, timestamp, ok, err = FirstAt(p, ms); err != nil {
+				return 0, 0, false, f.damage(at, at+n, err)
+			}
+			if ok {
+				return offset, timestamp, true, nil
+			}
+		}
+		at += n
+	}
+	return 0, 0, false, nil
+}
+
+// FirstAt gives the first record of the batch in p whose timestamp is at or after ms.
+func FirstAt(p []byte, ms int64) (offset, timestamp int64, ok bool, err error) {
+	b, _, err := record.Parse(p)
+	if err != nil {
+		return 0, 0, false, err
+	}
+	var it record.Iterator
+	if err := it.Reset(b); err != nil {
+		return 0, 0, false, err
+	}
+	for it.Next() {
+		if r := it.Record(); r.Timestamp >= ms {
+			return r.Offset, r.Timestamp, true, nil
+		}
+	}
+	return 0, 0, false, it.Err()
+}
+
+// Sequence gives a sequence at or below that of the append which wrote offset, at most SequenceStride below it as long
+// as the index holds.
+func (s *Store) Sequence(offset int64) (uint64, bool) {
+	f, _ := s.find(offset)
+	if f == nil {
+		return 0, false
+	}
+	return f.search(func(e indexEntry) bool { return e.offset <= offset }).sequence, true
+}
+
+// Check reads every batch and index entry, and calls found with each piece of damage.
+func (s *Store) Check(found func(error)) {
+	s.mu.RLock()
+	segments := slices.Clone(s.mu.segments)
+	end := s.mu.end
+	s.mu.RUnlock()
+	next := int64(-1)
+	for _, f := range segments {
+		for at := int64(0); at < f.flushed; {
+			p, err := f.readAt(nil, at, min(1<<20, f.flushed-at))
+			if err == nil && len(p) >= record.HeaderSize && record.Size(p) > int64(len(p)) {
+				p, err = f.readAt(p, at, min(max(record.Size(p), 0), f.flushed-at))
+			}
+			if err != nil {
+				found(err)
+				break
+			}
+			n := 0
+			for n < len(p) {
+				b, rest, err := record.Parse(p[n:])
+				if err != nil && n > 0 {
+					break // perhaps cut by the piece's end: begin there
+				}
+				if err == nil && next >= 0 && b.BaseOffset < next {
+					err = errs.New(errs.Corrupt, "offset %d after %d", b.BaseOffset, next-1)
+				}
+				if err != nil {
+					found(f.damage(at, f.flushed, err))
+					n = int(f.flushed - at)
+					break
+				}
+				next = b.LastOffset() + 1
+				n = len(p) - len(rest)
+			}
+			at += int64(n)
+		}
+		f.mu.Lock()
+		if !f.loaded {
+			if err := f.readIndexLocked(); err != nil {
+				found(errs.New(errs.Corrupt, "segment index %s is damaged (it can be rebuilt): %w", f.indexName(), err))
+			}
+		}
+		f.mu.Unlock()
+	}
+	if len(segments) > 0 && next >= 0 && next != end {
+		found(errs.New(errs.Corrupt, "segment %s ends at offset %d, want %d", s.opts.Dir, next, end))
+	}
+}
+
+// batchAt decodes the header that begins p and bounds it by the file's size.
+func (f *file) batchAt(p []byte, at, size int64) (record.Batch, int64, error) {
+	b, err := record.ParseHeader(p)
+	if err != nil {
+		return b, 0, f.damage(at, at+record.HeaderSize, err)
+	}
+	n := record.Size(p)
+	if at+n > size {
+		return b, 0, f.damage(at, at+n, io.ErrUnexpectedEOF)
+	}
+	return b, n, nil
+}
+
+func (f *file) readAt(p []byte, at, n int64) ([]byte, error) {
+	data, err := f.data()
+	if err != nil {
+		return nil, errs.New(errs.Corrupt, "segment %s: %w", f.name(), err)
+	}
+	p = slices.Grow(p[:0], int(n))[:n]
+	if got, err := data.ReadAt(p, at); err != nil && (err != io.EOF || int64(got) < n) {
+		return nil, f.damage(at, at+n, err)
+	}
+	return p, nil
+}
+
+func (f *file) damage(from, to int64, cause error) error {
+	return errs.New(errs.Corrupt, "segment %s is damaged in bytes %d to %d: %w", f.name(), from, to, cause)
+}
