@@ -97,19 +97,28 @@ func (s *Store) ReadPlace(base int64, position uint32, length int64) ([]byte, er
 
 // OffsetForTime gives the first record whose timestamp is at or after ms, in offset order; ok is false when none is.
 func (s *Store) OffsetForTime(ms int64) (offset, timestamp int64, ok bool, err error) {
+	type candidate struct {
+		f    *file
+		size int64
+	}
+	var candidates []candidate
 	s.mu.RLock()
-	var f *file
-	var size int64
-	for _, one := range s.mu.segments {
-		if one.published >= ms {
-			f, size = one, one.flushed
-			break
+	for _, f := range s.mu.segments {
+		if f.published >= ms {
+			candidates = append(candidates, candidate{f, f.flushed})
 		}
 	}
 	s.mu.RUnlock()
-	if f == nil {
-		return 0, 0, false, nil
+	// The first one has it, unless a client wrote a MaxTimestamp that none of its records has.
+	for _, c := range candidates {
+		if offset, timestamp, ok, err = c.f.offsetForTime(ms, c.size); ok || err != nil {
+			return offset, timestamp, ok, err
+		}
 	}
+	return 0, 0, false, nil
+}
+
+func (f *file) offsetForTime(ms, size int64) (offset, timestamp int64, ok bool, err error) {
 	// maxBefore never falls, so the first batch that reaches ms is in the stretch of the last entry below it.
 	at := int64(f.search(func(e indexEntry) bool { return e.maxBefore < ms }).position)
 	var header [record.HeaderSize]byte

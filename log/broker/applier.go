@@ -1,0 +1,346 @@
+package broker
+
+import (
+	"fmt"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/miracledb/miracledb/internal/errs"
+	"github.com/miracledb/miracledb/internal/vfs"
+	"github.com/miracledb/miracledb/log"
+	"github.com/miracledb/miracledb/log/commits"
+	"github.com/miracledb/miracledb/log/journal"
+	"github.com/miracledb/miracledb/log/segment"
+)
+
+const (
+	// applyBytes is how much is written to segments before readers and waiters hear of it.
+	applyBytes = 8 << 20
+	// applyPace is how long small appends gather before they are written, so that a thousand of them to one partition
+	// are one write; they are in the journal and in memory anyway.
+	applyPace = 20 * time.Millisecond
+	// fullRetry is how often a full disk is tried again.
+	fullRetry = 250 * time.Millisecond
+)
+
+// checkpoint is a state to be saved once segments have everything up to its sequence.
+type checkpoint struct {
+	sequence uint64
+	state    []byte // encoded
+	place    journal.Place
+	dropped  []droppedTopic
+}
+
+// applier writes durable entries behind to segments and commit index, and makes checkpoints.
+type applier struct {
+	opts    Options
+	dirs    directories
+	durable *durable
+	commits *commits.Index
+	journal *journal.Journal
+	budget  *budget
+	pins    *pins
+	wake    chan struct{}
+
+	// Of the applying goroutine:
+	stores   map[log.Partition]*segment.Store
+	touched  map[*segment.Store]bool
+	newDirs  bool
+	number   uint64        // of the last snapshot
+	appended uint64        // sequence up to which entries were handed to stores and index
+	refs     []commits.Ref // of the entry after it, whose batches are partly handed over
+	finishAt func() *checkpoint
+
+	mu struct {
+		sync.Mutex
+		checkpoints []*checkpoint
+		ended       bool
+		clean       bool
+	}
+}
+
+func (a *applier) poke() {
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (a *applier) checkpoint(c *checkpoint) {
+	a.mu.Lock()
+	// A newer one stands in for one that has not begun.
+	if n := len(a.mu.checkpoints); n > 1 {
+		a.mu.checkpoints = a.mu.checkpoints[:n-1]
+	}
+	a.mu.checkpoints = append(a.mu.checkpoints, c)
+	a.mu.Unlock()
+	a.poke()
+}
+
+// finish lets run end once everything is applied; clean adds a last checkpoint.
+func (a *applier) finish(clean bool) {
+	a.mu.Lock()
+	a.mu.ended, a.mu.clean = true, clean
+	a.mu.Unlock()
+	a.poke()
+}
+
+func (a *applier) next() (c *checkpoint, ended, clean bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.mu.checkpoints) > 0 {
+		c = a.mu.checkpoints[0]
+	}
+	return c, a.mu.ended, a.mu.clean
+}
+
+func (a *applier) pop() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.mu.checkpoints = a.mu.checkpoints[1:]
+}
+
+// run applies until finish. A full disk makes it wait, any other fault ends it.
+func (a *applier) run() error {
+	pace := time.NewTimer(applyPace)
+	defer pace.Stop()
+	for {
+		c, ended, clean := a.next()
+		if c == nil && !ended && a.budget.taken() < applyBytes/2 {
+			pace.Reset(applyPace)
+			<-pace.C
+			c, ended, clean = a.next()
+		}
+		if err := a.step(c); err != nil {
+			if !diskFull(err) {
+				return err
+			}
+			if ended {
+				return nil // the journal has everything
+			}
+			a.budget.full(errs.New(errs.Unavailable, "the disk is full: %w", err).
+				WithHint("Free space on the volume of %s; no restart is needed.", a.opts.Dir))
+			time.Sleep(fullRetry)
+			continue
+		}
+		a.budget.full(nil)
+		if more := a.pending(); more {
+			continue
+		}
+		if ended {
+			if clean {
+				err := a.save(a.finishAt())
+				if err != nil && diskFull(err) {
+					err = nil
+				}
+				return err
+			}
+			return nil
+		}
+		<-a.wake
+	}
+}
+
+// pending reports whether there is something to apply or to save.
+func (a *applier) pending() bool {
+	c, _, _ := a.next()
+	return c != nil || len(a.durable.unapplied(math.MaxUint64, 1)) > 0
+}
+
+// step applies a piece, up to checkpoint c, and saves c when it is reached.
+func (a *applier) step(c *checkpoint) error {
+	last := uint64(math.MaxUint64)
+	if c != nil {
+		last = c.sequence
+	}
+	entries := a.durable.unapplied(last, applyBytes)
+	if len(entries) > 0 {
+		if err := a.apply(entries); err != nil {
+			return err
+		}
+	}
+	if c == nil {
+		return nil
+	}
+	a.durable.mu.RLock()
+	reached := a.durable.mu.applied >= c.sequence
+	a.durable.mu.RUnlock()
+	if !reached {
+		return nil
+	}
+	if err := a.save(c); err != nil {
+		return err
+	}
+	a.pop()
+	return nil
+}
+
+// apply writes entries. Begun again after a full disk it goes on where it stopped.
+func (a *applier) apply(entries []tailEntry) error {
+	size := int64(0)
+	for i := range entries {
+		size += entries[i].size
+		if sequence := entries[i].entry.Position.Sequence; sequence > a.appended {
+			if err := a.applyOne(&entries[i]); err != nil {
+				return err
+			}
+			a.appended, a.refs = sequence, a.refs[:0]
+		}
+	}
+	if err := a.flush(); err != nil {
+		return err
+	}
+	a.durable.setApplied(entries[len(entries)-1].entry.Position.Sequence)
+	a.budget.release(size)
+	return nil
+}
+
+func (a *applier) applyOne(t *tailEntry) error {
+	e := &t.entry
+	for i := len(a.refs); i < len(e.Batches); i++ {
+		pb := &e.Batches[i]
+		store, err := a.store(pb.Partition)
+		if err != nil {
+			return err
+		}
+		a.touched[store] = true
+		place, err := store.Append(segment.Batch{
+			Bytes: pb.Batch, Base: pb.BaseOffset, Records: pb.Records,
+			MaxTimestamp: t.parts[i].maxTimestamp, Sequence: e.Position.Sequence,
+		})
+		if err != nil {
+			return err
+		}
+		a.refs = append(a.refs, commits.Ref{
+			Partition: pb.Partition, Base: pb.BaseOffset, Records: pb.Records,
+			Position: place.Position, Bytes: uint32(len(pb.Batch)),
+		})
+	}
+	return a.commits.Append(commits.Commit{
+		Position: e.Position, Term: e.Term, Index: e.Index, Time: e.Time, Txn: e.Txn, Refs: a.refs,
+	})
+}
+
+// flush lets readers see what was applied, the segments before the index that points into them.
+func (a *applier) flush() error {
+	for store := range a.touched {
+		if err := store.Flush(); err != nil {
+			return err
+		}
+	}
+	clear(a.touched)
+	return a.commits.Flush()
+}
+
+func (a *applier) partitionDir(p log.Partition) string {
+	return a.opts.FS.PathJoin(a.dirs.partitions, fmt.Sprintf("%s-%d", p.Topic, p.Index))
+}
+
+// store gives the partition's segments, made at its first batch.
+func (a *applier) store(p log.Partition) (*segment.Store, error) {
+	if s := a.stores[p]; s != nil {
+		return s, nil
+	}
+	s, err := segment.Open(segment.Options{FS: a.opts.FS, Dir: a.partitionDir(p), SegmentSize: a.opts.SegmentSize}, segment.State{})
+	if err != nil {
+		return nil, err
+	}
+	a.adopt(p, s)
+	a.newDirs = true
+	return s, nil
+}
+
+func (a *applier) adopt(p log.Partition, s *segment.Store) {
+	a.stores[p] = s
+	a.durable.mu.Lock()
+	defer a.durable.mu.Unlock()
+	a.durable.viewLocked(p).store = s
+}
+
+// save makes the checkpoint durable: files first, then the snapshot that names their sizes, then what it makes
+// unnecessary goes.
+func (a *applier) save(c *checkpoint) error {
+	gone := a.purgeable(c)
+	for p, store := range a.stores {
+		if !gone[p.Topic] && store.Dirty() {
+			if err := store.Sync(); err != nil {
+				return err
+			}
+		}
+	}
+	if a.newDirs {
+		if err := vfs.SyncDir(a.opts.FS, a.dirs.partitions); err != nil {
+			return errs.New(errs.Unavailable, "%s: sync failed, restart to recover: %w", a.dirs.partitions, err)
+		}
+		a.newDirs = false
+	}
+	if err := a.commits.Sync(); err != nil {
+		return err
+	}
+	s := snapshot{journal: c.place, pins: a.pins.all(), commits: a.commits.State(), segments: map[log.Partition]segment.State{}}
+	for p, store := range a.stores {
+		if !gone[p.Topic] {
+			s.segments[p] = store.State()
+		}
+	}
+	if err := saveSnapshot(a.opts.FS, a.dirs.state, a.number+1, s.encode(c.state)); err != nil {
+		return err
+	}
+	a.number++
+	if err := a.journal.Release(c.place); err != nil {
+		return err
+	}
+	return a.purge(gone)
+}
+
+// purgeable are the dropped topics that nobody who holds a pin still has to see.
+func (a *applier) purgeable(c *checkpoint) map[log.TopicID]bool {
+	gone := map[log.TopicID]bool{}
+	lowest, pinned := a.pins.lowest()
+	for _, d := range c.dropped {
+		if !pinned || d.at.Sequence <= lowest.Sequence {
+			gone[d.topic.ID] = true
+		}
+	}
+	return gone
+}
+
+// purge deletes the files of topics that the saved snapshot no longer names.
+func (a *applier) purge(gone map[log.TopicID]bool) error {
+	if len(gone) == 0 {
+		return nil
+	}
+	for p, store := range a.stores {
+		if !gone[p.Topic] {
+			continue
+		}
+		delete(a.stores, p)
+		a.durable.mu.Lock()
+		delete(a.durable.mu.partitions, p)
+		a.durable.mu.Unlock()
+		if err := store.Remove(); err != nil {
+			return err
+		}
+	}
+	a.durable.mu.Lock()
+	defer a.durable.mu.Unlock()
+	rest := a.durable.mu.state.dropped[:0]
+	for _, d := range a.durable.mu.state.dropped {
+		if !gone[d.topic.ID] {
+			rest = append(rest, d)
+		}
+	}
+	a.durable.mu.state.dropped = rest
+	return nil
+}
+
+func (a *applier) closeStores() error {
+	var first error
+	for _, s := range a.stores {
+		if err := s.Close(); first == nil {
+			first = err
+		}
+	}
+	return first
+}

@@ -1,0 +1,183 @@
+package broker
+
+import (
+	"encoding/json"
+	"strconv"
+	"time"
+
+	"github.com/miracledb/miracledb/internal/errs"
+	"github.com/miracledb/miracledb/internal/limit"
+	"github.com/miracledb/miracledb/log"
+	"github.com/miracledb/miracledb/log/record"
+)
+
+// item is one append on its way through the stages.
+type item struct {
+	entry log.Entry
+	parts []part // one per batch of entry
+	// topics are the changes that records of the catalog topic make.
+	topics []log.TopicRecord
+	// producerIDs, when not 0, makes the item no append but the durable allocation of all producer ids below it.
+	producerIDs int64
+	size        int64
+	largest     int // bytes of the largest record batch
+	ticket      *log.Ticket
+}
+
+// part is what the stages need of one PartitionBatch beyond its bytes.
+type part struct {
+	maxTimestamp int64
+	producer     producerBatch
+}
+
+// producerBatch is the idempotent producer's view of a batch; id -1: none.
+type producerBatch struct {
+	id          int64
+	epoch       int16
+	first, last int32 // sequences
+}
+
+// inspect parses the batches of a and checks everything about them that does not depend on the log's state.
+func inspect(a log.Append) (*item, error) {
+	if len(a.Batches) == 0 {
+		return nil, errs.New(errs.Invalid, "an append names at least one partition")
+	}
+	it := &item{
+		entry: log.Entry{Txn: a.Txn, Batches: a.Batches, Attachment: a.Attachment},
+		parts: make([]part, len(a.Batches)),
+	}
+	for i := range a.Batches {
+		if err := it.inspectBatch(i, record.Parse); err != nil {
+			return nil, err
+		}
+	}
+	return it, nil
+}
+
+// recovered makes the item of an entry that was checked when it was appended.
+func recovered(e log.Entry) (*item, error) {
+	it := &item{entry: e, parts: make([]part, len(e.Batches))}
+	for i := range e.Batches {
+		if err := it.inspectBatch(i, parseChecked); err != nil {
+			return nil, errs.New(errs.Corrupt, "append %v: %w", e.Position, err)
+		}
+	}
+	return it, nil
+}
+
+// parseChecked is record.Parse for bytes whose CRC was checked before.
+func parseChecked(p []byte) (record.Batch, []byte, error) {
+	b, err := record.ParseHeader(p)
+	if err == nil && b.Bytes == nil {
+		err = errs.New(errs.Invalid, "%w: cut short", log.ErrCorruptBatch)
+	}
+	if err != nil {
+		return b, nil, err
+	}
+	return b, p[len(b.Bytes):], nil
+}
+
+func (it *item) inspectBatch(i int, parse func([]byte) (record.Batch, []byte, error)) error {
+	pb, pt := &it.entry.Batches[i], &it.parts[i]
+	pt.producer.id = -1
+	it.size += int64(len(pb.Batch))
+	pb.Records = 0
+	first := true
+	for rest := pb.Batch; len(rest) > 0 || first; first = false {
+		b, next, err := parse(rest)
+		if err == nil {
+			err = b.ValidateProduced()
+		}
+		if err != nil {
+			return errs.New(errs.KindOf(err), "batch %d: %w", i, err)
+		}
+		if int64(pb.Records)+int64(b.Count) > 1<<31-1 {
+			return errs.New(errs.Limit, "%w: batch %d has over 2^31-1 records", log.ErrTooLarge, i)
+		}
+		pb.Records += b.Count
+		it.largest = max(it.largest, len(b.Bytes))
+		if first || b.MaxTimestamp > pt.maxTimestamp {
+			pt.maxTimestamp = b.MaxTimestamp
+		}
+		if b.ProducerID >= 0 {
+			// Kafka's rule: what a producer numbers is one batch per partition, so that a retry is whole.
+			if !first || len(next) > 0 {
+				return errs.New(errs.Invalid, "%w: batch %d: an idempotent producer sends one batch per partition", log.ErrInvalidRecord, i)
+			}
+			pt.producer = producerBatch{b.ProducerID, b.ProducerEpoch, b.BaseSequence, b.LastSequence()}
+		}
+		if pb.Partition.Topic == log.CatalogTopicID {
+			if err := it.readTopics(b); err != nil {
+				return err
+			}
+		}
+		rest = next
+	}
+	return nil
+}
+
+// readTopics takes the topic changes out of a batch of catalog records.
+func (it *item) readTopics(b record.Batch) error {
+	var records record.Iterator
+	if err := records.Reset(b); err != nil {
+		return err
+	}
+	for records.Next() {
+		value := records.Record().Value
+		if value == nil {
+			continue
+		}
+		var c log.CatalogRecord
+		if err := json.Unmarshal(value, &c); err != nil {
+			return errs.New(errs.Invalid, "%w: catalog record: %w", log.ErrInvalidRecord, err)
+		}
+		if c.Topic != nil {
+			it.topics = append(it.topics, *c.Topic)
+		}
+	}
+	return records.Err()
+}
+
+// place gives the item its offsets, Position and time: in the batches too.
+func (it *item) place(s *state, now int64) {
+	it.entry.Position = log.Position{Epoch: s.epoch, Sequence: s.sequence + 1}
+	it.entry.Time = time.Unix(0, now).UTC()
+	var placed map[log.Partition]int64
+	if len(it.entry.Batches) > 1 {
+		placed = make(map[log.Partition]int64, len(it.entry.Batches))
+	}
+	for i := range it.entry.Batches {
+		pb := &it.entry.Batches[i]
+		next, again := placed[pb.Partition]
+		if !again {
+			next = s.next(pb.Partition)
+		}
+		pb.BaseOffset = next
+		appendTime := false
+		if t := s.topics[pb.Partition.Topic]; t != nil {
+			appendTime = t.Config["message.timestamp.type"] == "LogAppendTime"
+		}
+		for rest := pb.Batch; len(rest) > 0; {
+			b, _ := record.ParseHeader(rest)
+			record.SetBaseOffset(rest, next)
+			record.SetLeaderEpoch(rest, int32(s.term))
+			if appendTime {
+				it.parts[i].maxTimestamp = now / 1e6
+				record.SetLogAppendTime(b.Bytes, now/1e6)
+			}
+			next += int64(b.Count)
+			rest = rest[len(b.Bytes):]
+		}
+		if placed != nil {
+			placed[pb.Partition] = next
+		}
+	}
+}
+
+// maxMessageBytes is the limit that a topic puts on a produced batch.
+func maxMessageBytes(t log.Topic) int64 {
+	if n, err := strconv.ParseInt(t.Config["max.message.bytes"], 10, 64); err == nil && n >= 0 {
+		return min(n, int64(limit.KafkaRequest))
+	}
+	return int64(limit.RecordBatch)
+}

@@ -1,0 +1,74 @@
+package broker
+
+import (
+	"errors"
+
+	"github.com/miracledb/miracledb/internal/clock"
+	"github.com/miracledb/miracledb/internal/errs"
+	"github.com/miracledb/miracledb/internal/limit"
+	"github.com/miracledb/miracledb/internal/vfs"
+)
+
+// Options configure a Broker. All but Dir have defaults.
+type Options struct {
+	// FS is where Dir is. Default: the operating system's.
+	FS  vfs.FS
+	Dir string
+	// Clock gives the commit times. Default: the system's.
+	Clock clock.Clock
+	// JournalFileSize is the size of a journal file, and so about how much is replayed after a crash. Default 64 MiB.
+	JournalFileSize limit.Bytes
+	// SegmentSize is the size at which a partition begins a new segment. Default 256 MiB.
+	SegmentSize limit.Bytes
+	// TailBytes bounds the entries kept in memory: those not yet in segments, and the newest for readers at the end.
+	// Default 128 MiB.
+	TailBytes limit.Bytes
+}
+
+const (
+	defaultJournalFileSize = 64 * limit.MiB
+	defaultSegmentSize     = 256 * limit.MiB
+	defaultTailBytes       = 128 * limit.MiB
+	// minJournalFileSize leaves room for an entry of half a file.
+	minJournalFileSize = 32 * limit.KiB
+)
+
+// Validate gives every fault of the options at once.
+func (o Options) Validate() error {
+	var faults []error
+	if o.Dir == "" {
+		faults = append(faults, errs.New(errs.Invalid, "Dir is empty"))
+	}
+	if o.JournalFileSize != 0 && (o.JournalFileSize < minJournalFileSize || o.JournalFileSize > 1<<30) {
+		faults = append(faults, errs.New(errs.Invalid, "JournalFileSize is %v, want %v to 1 GiB", o.JournalFileSize, minJournalFileSize))
+	}
+	if o.SegmentSize < 0 || o.SegmentSize >= 1<<31 {
+		faults = append(faults, errs.New(errs.Invalid, "SegmentSize is %v, want less than 2 GiB", o.SegmentSize))
+	}
+	if o.TailBytes < 0 {
+		faults = append(faults, errs.New(errs.Invalid, "TailBytes is %v", o.TailBytes))
+	}
+	if len(faults) == 0 {
+		return nil
+	}
+	return errs.New(errs.Invalid, "log options: %w", errors.Join(faults...))
+}
+
+func (o Options) withDefaults() Options {
+	if o.FS == nil {
+		o.FS = vfs.Default
+	}
+	if o.Clock == nil {
+		o.Clock = clock.System{}
+	}
+	if o.JournalFileSize == 0 {
+		o.JournalFileSize = defaultJournalFileSize
+	}
+	if o.SegmentSize == 0 {
+		o.SegmentSize = defaultSegmentSize
+	}
+	if o.TailBytes == 0 {
+		o.TailBytes = defaultTailBytes
+	}
+	return o
+}

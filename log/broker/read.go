@@ -1,0 +1,364 @@
+package broker
+
+import (
+	"context"
+	"sort"
+	"time"
+
+	"github.com/miracledb/miracledb/internal/errs"
+	"github.com/miracledb/miracledb/internal/limit"
+	"github.com/miracledb/miracledb/log"
+	"github.com/miracledb/miracledb/log/commits"
+	"github.com/miracledb/miracledb/log/record"
+	"github.com/miracledb/miracledb/log/segment"
+)
+
+const (
+	defaultReadBytes = int(limit.MiB)
+	// maxReadBytes bounds what one Read takes memory for, whatever a client asks.
+	maxReadBytes = int(limit.KafkaRequest)
+	// historyAppends is how many slots of the commit index are looked at for one piece of ReadFrom.
+	historyAppends = 1024
+)
+
+// Read: see log.Log.
+func (b *Broker) Read(ctx context.Context, p log.Partition, offset int64, lim log.ReadLimit) ([]byte, error) {
+	maxBytes := min(lim.MaxBytes, maxReadBytes)
+	if maxBytes <= 0 {
+		maxBytes = defaultReadBytes
+	}
+	d := b.durable
+	d.mu.RLock()
+	ps := d.mu.state.partitions[p]
+	if ps == nil {
+		d.mu.RUnlock()
+		return nil, unknownPartition(p)
+	}
+	if offset < ps.start || offset > ps.next {
+		d.mu.RUnlock()
+		return nil, errs.New(errs.NotFound, "%w: offset %d of %s partition %d, kept are %d to %d",
+			log.ErrOffsetOutOfRange, offset, p.Topic, p.Index, ps.start, ps.next)
+	}
+	if offset == ps.next {
+		d.mu.RUnlock()
+		return nil, nil
+	}
+	v := d.mu.partitions[p]
+	if i := v.find(offset); i >= 0 {
+		batches := v.tail[i:]
+		d.mu.RUnlock()
+		return readTail(batches, offset, maxBytes), nil
+	}
+	store := v.store
+	d.mu.RUnlock()
+	out, err := store.Read(offset, maxBytes)
+	if err != nil {
+		if _, berr := d.bounds(p); berr != nil {
+			return nil, berr // dropped meanwhile
+		}
+	}
+	return out, err
+}
+
+// readTail copies whole record batches from memory, from the one that holds offset on.
+func readTail(batches []tailBatch, offset int64, maxBytes int) []byte {
+	var out []byte
+	for i := range batches {
+		if len(out) > 0 && len(out)+len(batches[i].bytes) > maxBytes && batches[i].next-batches[i].base == 1 {
+			break
+		}
+		for rest := batches[i].bytes; len(rest) > 0; {
+			h, err := record.ParseHeader(rest)
+			if err != nil {
+				return out // cannot be: checked at Submit
+			}
+			n := len(h.Bytes)
+			if h.LastOffset() < offset {
+				rest = rest[n:]
+				continue
+			}
+			if len(out) > 0 && len(out)+n > maxBytes {
+				return out
+			}
+			if out == nil {
+				out = make([]byte, 0, min(maxBytes, tailSize(batches[i:], maxBytes))+n)
+			}
+			out = append(out, rest[:n]...)
+			rest = rest[n:]
+		}
+	}
+	return out
+}
+
+// tailSize is the bytes of batches, as far as maxBytes needs them counted.
+func tailSize(batches []tailBatch, maxBytes int) (size int) {
+	for i := 0; i < len(batches) && size < maxBytes; i++ {
+		size += len(batches[i].bytes)
+	}
+	return size
+}
+
+// ReadFrom: see log.Log. Near the end it gives what is in memory, with attachments; older entries come from the
+// segments, where an append over the journal's entry size shows as the pieces it was written in, and batches of topics
+// that are gone are left out.
+func (b *Broker) ReadFrom(ctx context.Context, after log.Position, maxBytes int) ([]log.Entry, error) {
+	if maxBytes <= 0 {
+		maxBytes = defaultReadBytes
+	}
+	d := b.durable
+	for {
+		d.mu.RLock()
+		if !d.mu.state.holds(after) {
+			d.mu.RUnlock()
+			return nil, errs.New(errs.NotFound, "%w: position %v is not in this log's history", log.ErrHistoryThinned, after)
+		}
+		if after.Sequence < d.mu.state.sequence {
+			if len(d.mu.tail) > 0 && after.Sequence+1 >= d.mu.tail[0].entry.Position.Sequence {
+				out := d.tailFromLocked(after.Sequence+1, maxBytes)
+				d.mu.RUnlock()
+				return out, nil
+			}
+			d.mu.RUnlock()
+			return b.readHistory(after.Sequence+1, maxBytes)
+		}
+		changed, stopped := d.mu.changed, d.mu.stopped
+		d.mu.RUnlock()
+		if stopped != nil {
+			return nil, stopped
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func (d *durable) tailFromLocked(sequence uint64, maxBytes int) []log.Entry {
+	from := int(sequence - d.mu.tail[0].entry.Position.Sequence)
+	to, size := from, int64(0)
+	for to < len(d.mu.tail) && (to == from || size+d.mu.tail[to].size <= int64(maxBytes)) {
+		size += d.mu.tail[to].size
+		to++
+	}
+	out := make([]log.Entry, 0, to-from)
+	for i := from; i < to; i++ {
+		out = append(out, d.mu.tail[i].entry)
+	}
+	return out
+}
+
+// readHistory reads entries through the commit index.
+func (b *Broker) readHistory(sequence uint64, maxBytes int) ([]log.Entry, error) {
+	if first, _ := b.commits.Bounds(); sequence < first {
+		return nil, errs.New(errs.NotFound, "%w: append %d is asked, the first kept is %d", log.ErrHistoryThinned, sequence, first)
+	}
+	got, err := b.commits.Read(sequence, historyAppends)
+	if err != nil {
+		return nil, err
+	}
+	if len(got) == 0 {
+		return nil, errs.New(errs.Internal, "append %d is neither in memory nor in the commit index", sequence)
+	}
+	runs := runs{}
+	size, n := 0, 0
+	for ; n < len(got); n++ {
+		add := 0
+		for _, r := range got[n].Refs {
+			add += int(r.Bytes)
+		}
+		if n > 0 && size+add > maxBytes {
+			break
+		}
+		size += add
+		for _, r := range got[n].Refs {
+			runs.add(r)
+		}
+	}
+	if err := runs.read(b.durable); err != nil {
+		return nil, err
+	}
+	out := make([]log.Entry, 0, n)
+	for _, c := range got[:n] {
+		e := log.Entry{Position: c.Position, Term: c.Term, Index: c.Index, Time: c.Time, Txn: c.Txn,
+			Batches: make([]log.PartitionBatch, 0, len(c.Refs))}
+		for _, r := range c.Refs {
+			if p := runs.next(r); p != nil {
+				e.Batches = append(e.Batches, log.PartitionBatch{Partition: r.Partition, Batch: p, BaseOffset: r.Base, Records: r.Records})
+			}
+		}
+		out = append(out, e)
+	}
+	return out, nil
+}
+
+// run is a stretch of one segment file that several appends wrote behind each other: read at once.
+type run struct {
+	base     int64
+	position uint32
+	length   int64
+	bytes    []byte
+	used     int64
+}
+
+// runs gathers the batches of many appends into few reads: the stretches of each partition in order.
+type runs map[log.Partition][]*run
+
+func (rs runs) add(r commits.Ref) {
+	of := rs[r.Partition]
+	if n := len(of); n > 0 && int64(of[n-1].position)+of[n-1].length == int64(r.Position) {
+		of[n-1].length += int64(r.Bytes)
+		return
+	}
+	rs[r.Partition] = append(of, &run{base: r.Base, position: r.Position, length: int64(r.Bytes)})
+}
+
+func (rs runs) read(d *durable) error {
+	for p, of := range rs {
+		store := d.store(p)
+		if store == nil {
+			continue // of a topic that is gone
+		}
+		for _, one := range of {
+			var err error
+			if one.bytes, err = store.ReadPlace(one.base, one.position, one.length); err != nil {
+				if d.store(p) != nil {
+					return err
+				}
+				one.bytes = nil
+			}
+		}
+	}
+	return nil
+}
+
+// next gives the bytes of r, which must be asked for in the order of add; nil when they are gone.
+func (rs runs) next(r commits.Ref) []byte {
+	of := rs[r.Partition]
+	if of[0].used == of[0].length {
+		of = of[1:]
+		rs[r.Partition] = of
+	}
+	from := of[0].used
+	of[0].used += int64(r.Bytes)
+	if of[0].bytes == nil {
+		return nil
+	}
+	return of[0].bytes[from:of[0].used:of[0].used]
+}
+
+// OffsetForTime: see log.Log.
+func (b *Broker) OffsetForTime(p log.Partition, ms int64) (offset, timestamp int64, err error) {
+	d := b.durable
+	d.mu.RLock()
+	if d.mu.state.partitions[p] == nil {
+		d.mu.RUnlock()
+		return 0, 0, unknownPartition(p)
+	}
+	var store *segment.Store
+	var tail []tailBatch
+	if v := d.mu.partitions[p]; v != nil {
+		store, tail = v.store, v.tail
+	}
+	d.mu.RUnlock()
+	flushed := int64(0)
+	if store != nil {
+		offset, timestamp, ok, err := store.OffsetForTime(ms)
+		if err != nil || ok {
+			return offset, timestamp, err
+		}
+		flushed = store.End()
+	}
+	for i := range tail {
+		if tail[i].next <= flushed || tail[i].maxTimestamp < ms {
+			continue
+		}
+		for rest := tail[i].bytes; len(rest) > 0; {
+			h, err := record.ParseHeader(rest)
+			if err != nil {
+				return 0, 0, err
+			}
+			if h.MaxTimestamp >= ms {
+				offset, timestamp, ok, err := segment.FirstAt(h.Bytes, ms)
+				if err != nil || ok {
+					return offset, timestamp, err
+				}
+			}
+			rest = rest[len(h.Bytes):]
+		}
+	}
+	return -1, -1, nil
+}
+
+// PositionOf: see log.Log. A partition without records at or below offset gives the zero Position.
+func (b *Broker) PositionOf(p log.Partition, offset int64) (log.Position, error) {
+	d := b.durable
+	d.mu.RLock()
+	ps := d.mu.state.partitions[p]
+	if ps == nil {
+		d.mu.RUnlock()
+		return log.Position{}, unknownPartition(p)
+	}
+	if offset < ps.start {
+		d.mu.RUnlock()
+		return log.Position{}, errs.New(errs.NotFound, "%w: offset %d of %s partition %d, kept are %d to %d",
+			log.ErrOffsetOutOfRange, offset, p.Topic, p.Index, ps.start, ps.next)
+	}
+	if ps.next == ps.start {
+		d.mu.RUnlock()
+		return log.Position{}, nil
+	}
+	v := d.mu.partitions[p]
+	offset = min(offset, ps.next-1)
+	if i := v.find(offset); i >= 0 {
+		defer d.mu.RUnlock()
+		return v.tail[i].position, nil
+	}
+	store := v.store
+	d.mu.RUnlock()
+	sequence, ok := store.Sequence(offset)
+	if !ok {
+		return log.Position{}, errs.New(errs.Internal, "offset %d of %s partition %d is in no segment", offset, p.Topic, p.Index)
+	}
+	_, next := b.commits.Bounds()
+	// The index promises the append within SequenceStride; one that was made again after its file was lost does not.
+	for count := segment.SequenceStride; ; count *= 16 {
+		c, ok, err := b.commits.LastFor(p, offset, sequence, count)
+		if err != nil {
+			return log.Position{}, err
+		}
+		covered := false
+		for _, r := range c.Refs {
+			covered = covered || r.Partition == p && r.Base <= offset && offset < r.Base+int64(r.Records)
+		}
+		if ok && covered {
+			return c.Position, nil
+		}
+		if sequence+uint64(count) >= next {
+			return log.Position{}, errs.New(errs.Corrupt, "offset %d of %s partition %d has no append in the commit index", offset, p.Topic, p.Index)
+		}
+	}
+}
+
+// PositionAt: see log.Log. A time before the first append gives the zero Position, or ErrHistoryThinned when older
+// appends are no longer kept.
+func (b *Broker) PositionAt(t time.Time) (log.Position, error) {
+	d := b.durable
+	d.mu.RLock()
+	if n := len(d.mu.tail); n > 0 && !d.mu.tail[0].entry.Time.After(t) {
+		i := sort.Search(n, func(i int) bool { return d.mu.tail[i].entry.Time.After(t) }) - 1
+		defer d.mu.RUnlock()
+		return d.mu.tail[i].entry.Position, nil
+	}
+	d.mu.RUnlock()
+	c, ok, err := b.commits.AtTime(t)
+	if err != nil {
+		return log.Position{}, err
+	}
+	if !ok {
+		if first, _ := b.commits.Bounds(); first > 1 {
+			return log.Position{}, errs.New(errs.NotFound, "%w: the first append kept is after %v", log.ErrHistoryThinned, t)
+		}
+	}
+	return c.Position, nil
+}
