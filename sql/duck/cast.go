@@ -46,7 +46,7 @@ func (t *translator) castValue(v value, from, to row.Type, context expr.CastCont
 		return castText(v, from, to, context)
 	case fk == row.KindInt && tk == row.KindInt:
 		plain.raises = intBits[to.OID] < intBits[from.OID]
-		return plain, intBits[to.OID] > 0
+		return plain, intBits[to.OID] > 0 && (intBits[from.OID] > 0 || to.OID == row.Int8)
 	case fk == row.KindInt && tk == row.KindFloat, fk == row.KindFloat && tk == row.KindFloat:
 		plain.raises = to.OID == row.Float4
 		return plain, !(to.OID == row.Float4 && from.OID == row.Float8)
@@ -62,16 +62,17 @@ func (t *translator) castValue(v value, from, to row.Type, context expr.CastCont
 		return plain, v.num.precision <= 15
 	case from.OID == to.OID && to.Mod == 0:
 		return v, true
-	case from.OID == row.Date && to.OID == row.Timestamp:
-		return plain, true
-	case from.OID == row.Timestamp && to.OID == row.Date:
-		return value{sql: fmt.Sprintf("CAST(%s AS DATE)", v.sql)}, true
-	case (from.OID == row.Date || from.OID == row.Timestamp) && to.OID == row.TimestampTZ && to.Mod == 0:
-		t.utc()
-		return value{sql: "make_timestamptz(epoch_us(CAST(" + v.sql + " AS TIMESTAMP)))"}, true
-	case from.OID == row.TimestampTZ && (to.OID == row.Timestamp || to.OID == row.Date) && to.Mod == 0:
-		t.utc()
-		return value{sql: "CAST(make_timestamp(epoch_us(" + v.sql + ")) AS " + target + ")"}, true
+	case to.Mod != 0:
+		return value{}, false
+	}
+	arg := []value{v}
+	switch {
+	case from.OID == row.Date && to.OID == row.Timestamp, from.OID == row.Timestamp && to.OID == row.Date:
+		return t.guarded(plain.sql, arg, nil), true
+	case (from.OID == row.Date || from.OID == row.Timestamp) && to.OID == row.TimestampTZ:
+		return t.toZoned(v, nil), true
+	case from.OID == row.TimestampTZ && (to.OID == row.Timestamp || to.OID == row.Date):
+		return t.guarded("CAST("+t.local(v)+" AS "+target+")", arg, nil), true
 	}
 	return value{}, false
 }

@@ -128,13 +128,12 @@ const divisionByZero = "error('mdb:22012:division by zero')"
 
 func addIntegers() {
 	types := []string{"int2", "int4", "int8"}
-	for i, l := range types {
-		for k, r := range types {
+	for _, l := range types {
+		for _, r := range types {
 			pair := "(" + l + "," + r + ")"
 			add("$1 + $2", "+"+pair)
 			add("$1 - $2", "-"+pair)
 			add("$1 * $2", "*"+pair)
-			_ = max(i, k)
 			addFunc(division("//"), "/"+pair)
 		}
 		pair := "(" + l + "," + l + ")"
@@ -159,9 +158,9 @@ func division(op string) func(*translator, []value, []expr.Expr) value {
 		}
 		if op == "%" {
 			// The least integer % -1 is 0 in PostgreSQL.
-			return value{sql: fill("CASE WHEN $2 = 0 THEN "+divisionByZero+" WHEN $2 = -1 THEN $1 - $1 ELSE $1 % $2 END", args), raises: true}
+			return value{sql: fill("CASE WHEN $2 = 0 AND $1 IS NOT NULL THEN "+divisionByZero+" WHEN $2 = -1 THEN $1 - $1 ELSE $1 % $2 END", args), raises: true}
 		}
-		return value{sql: fill("CASE WHEN $2 = 0 THEN "+divisionByZero+" ELSE $1 // $2 END", args), raises: true}
+		return value{sql: fill("CASE WHEN $2 = 0 AND $1 IS NOT NULL THEN "+divisionByZero+" ELSE $1 // $2 END", args), raises: true}
 	}
 }
 

@@ -25,8 +25,8 @@ func addTexts() {
 	addFunc(cut("left"), "left(text,int4)")
 	addFunc(cut("right"), "right(text,int4)")
 	addFunc(replace, "replace(text,text,text)")
-	addFunc(like("LIKE", "like_escape", false), "~~(text,text)", "~~(name,text)", "~~(bpchar,text)", "like(text,text)")
-	addFunc(like("NOT LIKE", "not_like_escape", false), "!~~(text,text)", "!~~(name,text)", "!~~(bpchar,text)", "notlike(text,text)")
+	addFunc(like("LIKE", "like_escape"), "~~(text,text)", "~~(name,text)", "~~(bpchar,text)", "like(text,text)")
+	addFunc(like("NOT LIKE", "not_like_escape"), "!~~(text,text)", "!~~(name,text)", "!~~(bpchar,text)", "notlike(text,text)")
 	addFunc(regex(""), "~(text,text)", "~(name,text)")
 	addFunc(regex("NOT "), "!~(text,text)", "!~(name,text)")
 }
@@ -84,7 +84,7 @@ func replace(t *translator, args []value, es []expr.Expr) value {
 }
 
 // like: PostgreSQL's escape character is the backslash, DuckDB has none unless told.
-func like(op, escaped string, _ bool) func(*translator, []value, []expr.Expr) value {
+func like(op, escaped string) func(*translator, []value, []expr.Expr) value {
 	return func(t *translator, args []value, es []expr.Expr) value {
 		if len(es) == 2 {
 			if p, ok := t.constant(es[1]); ok && !p.IsNull() && !strings.Contains(p.Str(), `\`) {

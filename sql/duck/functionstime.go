@@ -2,6 +2,7 @@ package duck
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/miracledb/miracledb/internal/row"
@@ -9,29 +10,91 @@ import (
 )
 
 func addTimes() {
-	add("$1 + $2", "+(date,int4)", "+(int4,date)", "+(date,interval)", "+(interval,date)", "+(timestamp,interval)", "+(interval,timestamp)",
-		"+(interval,interval)", "+(date,time)")
-	add("$1 - $2", "-(date,int4)", "-(date,interval)", "-(timestamp,interval)", "-(timestamp,timestamp)", "-(interval,interval)")
-	add("CAST($1 - $2 AS INTEGER)", "-(date,date)")
-	add("make_timestamp(epoch_us($1)) - make_timestamp(epoch_us($2))", "-(timestamptz,timestamptz)")
-	add("isfinite($1)", "isfinite(date)", "isfinite(timestamp)", "isfinite(timestamptz)")
+	addFunc(usual("$1 + $2"), "+(date,int4)", "+(int4,date)", "+(date,interval)", "+(interval,date)", "+(timestamp,interval)",
+		"+(interval,timestamp)", "+(interval,interval)", "+(date,time)")
+	addFunc(usual("$1 - $2"), "-(date,int4)", "-(date,interval)", "-(timestamp,interval)", "-(timestamp,timestamp)", "-(interval,interval)")
+	addFunc(usual("CAST($1 - $2 AS INTEGER)"), "-(date,date)")
+	addFunc(usual("make_timestamp(epoch_us($1)) - make_timestamp(epoch_us($2))"), "-(timestamptz,timestamptz)")
+	for _, typ := range []string{"date", "timestamp", "timestamptz"} {
+		// The stored -infinity is below DuckDB's.
+		add("$1 > CAST('-infinity' AS "+typ+") AND $1 < CAST('infinity' AS "+typ+")", "isfinite("+typ+")")
+	}
 	for _, sig := range []string{"+(timestamptz,interval)", "-(timestamptz,interval)"} {
-		addFunc(zoned("make_timestamptz(epoch_us(make_timestamp(epoch_us($1)) "+sig[:1]+" $2))"), sig)
+		addFunc(func(t *translator, args []value, es []expr.Expr) value {
+			t.utc()
+			return usual("make_timestamptz(epoch_us(make_timestamp(epoch_us($1)) "+sig[:1]+" $2))")(t, args, es)
+		}, sig)
 	}
 	addFunc(truncate, "date_trunc(text,timestamp)", "date_trunc(text,timestamptz)")
 	addFunc(extract(true), "extract(text,date)", "extract(text,timestamp)", "extract(text,timestamptz)")
 	addFunc(extract(false), "date_part(text,date)", "date_part(text,timestamp)", "date_part(text,timestamptz)")
 	addFunc(bucket, "time_bucket(interval,timestamp)", "time_bucket(interval,timestamptz)", "time_bucket(interval,timestamp,timestamp)",
 		"time_bucket(interval,timestamptz,timestamptz)", "date_bin(interval,timestamp,timestamp)", "date_bin(interval,timestamptz,timestamptz)")
-	now := func(_ bool) func(*translator, []value, []expr.Expr) value {
-		return func(t *translator, _ []value, _ []expr.Expr) value {
-			if t.context.Now.IsZero() {
-				fail("now() without a time")
-			}
-			return literal(row.NewTimestamp(t.context.Now.UnixMicro()), row.T(row.TimestampTZ))
-		}
+	addFunc(now, "now()", "transaction_timestamp()")
+}
+
+func now(t *translator, _ []value, _ []expr.Expr) value {
+	if t.context.Now.IsZero() {
+		fail("now() without a time")
 	}
-	addFunc(now(true), "now()", "transaction_timestamp()")
+	return literal(row.NewTimestamp(t.context.Now.UnixMicro()), row.T(row.TimestampTZ))
+}
+
+// usualRanges are values whose sums and differences are in the ranges of both engines; the rest (infinities, years that
+// PostgreSQL refuses) is the row executor's.
+var usualRanges = map[row.OID]string{
+	row.Date: "BETWEEN DATE '0001-01-01' AND DATE '9999-12-31'", row.Timestamp: "BETWEEN TIMESTAMP '0001-01-01' AND TIMESTAMP '9999-12-31'",
+	row.TimestampTZ: "BETWEEN TIMESTAMPTZ '0001-01-01 00:00:00+00' AND TIMESTAMPTZ '9999-12-31 00:00:00+00'",
+	row.Int4:        "BETWEEN -1000000 AND 1000000", row.Interval: "BETWEEN to_years(-2000) AND to_years(2000)",
+}
+
+// inRange is the test that the arguments are usual, and the test that one of them is NULL; "" when only constants are left,
+// which were looked at.
+func (t *translator) inRange(args []value, es []expr.Expr) (usual, null string) {
+	var tests, nulls []string
+	for i, a := range args {
+		r, ok := usualRanges[a.typ.OID]
+		if !ok {
+			continue
+		}
+		if i < len(es) {
+			if v, ok := t.constant(es[i]); ok && !v.IsNull() && usualConstant(v, a.typ) {
+				continue
+			}
+		}
+		tests = append(tests, a.sql+" "+r)
+		nulls = append(nulls, a.sql+" IS NULL")
+	}
+	return strings.Join(tests, " AND "), strings.Join(nulls, " OR ")
+}
+
+func usualConstant(v row.Value, t row.Type) bool {
+	const day = 86400_000_000
+	switch t.OID {
+	case row.Date:
+		return v.Int() > -700_000 && v.Int() < 2_900_000
+	case row.Timestamp, row.TimestampTZ:
+		return v.Int() > -700_000*day && v.Int() < 2_900_000*day
+	case row.Int4:
+		return v.Int() > -1_000_000 && v.Int() < 1_000_000
+	case row.Interval:
+		months, days, micros := v.Interval()
+		return max(months, -months) < 12*1000 && max(days, -days) < 365*1000 && max(micros, -micros) < 365*1000*day
+	}
+	return false
+}
+
+// usual applies a template where its arguments are usual.
+func usual(text string) func(*translator, []value, []expr.Expr) value {
+	return func(t *translator, args []value, es []expr.Expr) value { return t.guarded(fill(text, args), args, es) }
+}
+
+func (t *translator) guarded(sql string, args []value, es []expr.Expr) value {
+	test, null := t.inRange(args, es)
+	if test == "" {
+		return value{sql: sql}
+	}
+	return value{sql: fmt.Sprintf("(CASE WHEN %s THEN %s WHEN %s THEN NULL ELSE error('mdb:range:a time') END)", test, sql, null), raises: true}
 }
 
 // utc refuses what depends on a session's time zone other than UTC.
@@ -41,21 +104,33 @@ func (t *translator) utc() {
 	}
 }
 
+// zoned applies a template to arguments of which dates and timestamps became timestamps with time zone.
 func zoned(text string) func(*translator, []value, []expr.Expr) value {
-	return func(t *translator, args []value, _ []expr.Expr) value {
-		t.utc()
+	return func(t *translator, args []value, es []expr.Expr) value {
 		plain := make([]value, len(args))
 		for i, a := range args {
-			plain[i] = a
-			if a.typ.OID == row.Date || a.typ.OID == row.Timestamp {
-				plain[i].sql = "make_timestamptz(epoch_us(CAST(" + a.sql + " AS TIMESTAMP)))"
+			if plain[i] = a; a.typ.OID == row.Date || a.typ.OID == row.Timestamp {
+				plain[i] = t.toZoned(a, exprAt(es, i))
 			}
 		}
-		return value{sql: fill(text, plain)}
+		return value{sql: fill(text, plain), raises: raises(plain)}
 	}
 }
 
-// local is a timestamp or date as TIMESTAMP in UTC.
+func exprAt(es []expr.Expr, i int) []expr.Expr {
+	if i < len(es) {
+		return es[i : i+1]
+	}
+	return nil
+}
+
+// toZoned is a date or timestamp in the session's zone as TIMESTAMPTZ. (epoch_us gives NULL for an infinity.)
+func (t *translator) toZoned(v value, e []expr.Expr) value {
+	t.utc()
+	return t.guarded("make_timestamptz(epoch_us(CAST("+v.sql+" AS TIMESTAMP)))", []value{v}, e)
+}
+
+// local is a usual timestamp or date as TIMESTAMP in UTC.
 func (t *translator) local(v value) string {
 	if v.typ.OID == row.TimestampTZ {
 		t.utc()
@@ -83,12 +158,11 @@ func truncate(t *translator, args []value, es []expr.Expr) value {
 	if !truncUnits[u] {
 		fail("date_trunc of %s", u)
 	}
-	// An infinity stays one.
 	s := fmt.Sprintf("date_trunc('%s', %s)", u, t.local(args[1]))
 	if args[1].typ.OID == row.TimestampTZ {
 		s = "make_timestamptz(epoch_us(" + s + "))"
 	}
-	return value{sql: fmt.Sprintf("(CASE WHEN isfinite(%s) THEN %s ELSE %s END)", args[1].sql, s, args[1].sql)}
+	return t.guarded(s, args[1:2], es[1:2])
 }
 
 // extractParts give integers in both; scale is the display scale of PostgreSQL's extract.
@@ -117,9 +191,7 @@ func extract(numeric bool) func(*translator, []value, []expr.Expr) value {
 		local := args[1]
 		local.sql = t.local(args[1])
 		n := fill(p.text, []value{local})
-		guard := func(s string) string {
-			return fmt.Sprintf("(CASE WHEN isfinite(%s) THEN %s WHEN %s IS NULL THEN NULL ELSE error('mdb:range:infinity') END)", args[1].sql, s, args[1].sql)
-		}
+		guard := func(s string) string { return t.guarded(s, args[1:2], es[1:2]).sql }
 		d := fixed(19, p.scale)
 		s := fmt.Sprintf("CAST(CAST(%s AS DECIMAL(19,0)) * CAST('%s' AS DECIMAL(7,%d)) AS %s)", n, pointOne(p.scale), p.scale, decimalType(19+p.scale, p.scale))
 		if p.scale == 0 {
@@ -160,5 +232,5 @@ func bucket(t *translator, args []value, es []expr.Expr) value {
 	if args[1].typ.OID == row.TimestampTZ {
 		s = "make_timestamptz(epoch_us(" + s + "))"
 	}
-	return value{sql: fmt.Sprintf("(CASE WHEN isfinite(%s) THEN %s ELSE %s END)", args[1].sql, s, args[1].sql)}
+	return t.guarded(s, args[1:], es[1:])
 }

@@ -89,7 +89,10 @@ func otherLiteral(v row.Value, t row.Type, typ string) string {
 	case row.KindTime:
 		return fmt.Sprintf("CAST(make_timestamp(%d) AS TIME)", v.Int())
 	case row.KindDate, row.KindTimestamp:
-		if v.IsInf() != 0 {
+		if v.IsInf() < 0 {
+			fail("-infinity, which DuckDB holds as another number than the store")
+		}
+		if v.IsInf() > 0 {
 			return "CAST(" + text(string(row.AppendText(nil, t, v))) + " AS " + typ + ")"
 		}
 		if t.OID == row.Date {

@@ -343,13 +343,20 @@ static bool any_null(duckdb_data_chunk in, idx_t row) {
 	return false;
 }
 
-// Arguments: a, its scale (display scale << 8 | held scale), b, its scale. With default null handling DuckDB itself makes
-// rows with a NULL argument NULL, but their data are still visited.
+// The C API leaves NULL arguments to the function: skip_null makes such a row NULL.
+static bool skip_null(duckdb_data_chunk in, duckdb_vector out, idx_t row) {
+	if (!any_null(in, row)) return false;
+	duckdb_vector_ensure_validity_writable(out);
+	duckdb_validity_set_row_invalid(duckdb_vector_get_validity(out), row);
+	return true;
+}
+
+// Arguments: a, its scale (display scale << 8 | held scale), b, its scale.
 static void quotient_run(duckdb_function_info info, duckdb_data_chunk in, duckdb_vector out) {
 	quotient_args q = quotient_in(in);
 	duckdb_hugeint *result = duckdb_vector_get_data(out);
 	for (idx_t i = 0; i < q.n; i++) {
-		if (any_null(in, i)) continue;
+		if (skip_null(in, out, i)) continue;
 		i128 a = wide(q.a[i]), b = wide(q.b[i]), r;
 		if (b == 0) {
 			duckdb_scalar_function_set_error(info, "mdb:22012:division by zero");
@@ -372,7 +379,7 @@ static void quotient_scale_run(duckdb_function_info info, duckdb_data_chunk in, 
 	quotient_args q = quotient_in(in);
 	int32_t *result = duckdb_vector_get_data(out);
 	for (idx_t i = 0; i < q.n; i++) {
-		if (any_null(in, i)) continue;
+		if (skip_null(in, out, i)) continue;
 		i128 a = wide(q.a[i]), b = wide(q.b[i]);
 		int ha = q.sa[i] & 255, hb = q.sb[i] & 255, da = q.sa[i] >> 8, db = q.sb[i] >> 8;
 		u128 ua = a < 0 ? -(u128)a : (u128)a, ub = b < 0 ? -(u128)b : (u128)b;
@@ -390,6 +397,8 @@ static void quotient_scale_run(duckdb_function_info info, duckdb_data_chunk in, 
 		const T *x = duckdb_vector_get_data(duckdb_data_chunk_get_vector(in, 0));                                        \
 		const T *y = duckdb_vector_get_data(duckdb_data_chunk_get_vector(in, 1));                                        \
 		T *r = duckdb_vector_get_data(out);                                                                              \
+		bool nulls = duckdb_vector_get_validity(duckdb_data_chunk_get_vector(in, 0)) ||                                  \
+		             duckdb_vector_get_validity(duckdb_data_chunk_get_vector(in, 1));                                    \
 		for (idx_t i = 0; i < n; i++) {                                                                                  \
 			T a = x[i], b = y[i];                                                                                        \
 			const char *bad = NULL;                                                                                      \
@@ -401,7 +410,8 @@ static void quotient_scale_run(duckdb_function_info info, duckdb_data_chunk in, 
 				else if (v == 0 && (LOST)) bad = "mdb:22003:value out of range: underflow";                              \
 				r[i] = v;                                                                                                \
 			}                                                                                                            \
-			if (bad && !any_null(in, i)) {                                                                               \
+			if (nulls && skip_null(in, out, i)) continue;                                                                \
+			if (bad) {                                                                                                   \
 				duckdb_scalar_function_set_error(info, bad);                                                             \
 				return;                                                                                                  \
 			}                                                                                                            \
