@@ -22,9 +22,6 @@ type Options struct {
 	// ChildLimit is the data memory (RLIMIT_DATA) at which the operating system refuses the child more: results and large
 	// values pass MemoryLimit. 0: twice MemoryLimit and 1 GiB. Negative: none.
 	ChildLimit limit.Bytes
-	// SegmentCache is the memory for segments kept decoded, beside MemoryLimit's other uses. 0: a quarter of MemoryLimit.
-	// Negative: none.
-	SegmentCache limit.Bytes
 	// Threads are DuckDB's. 0: all processors.
 	Threads int
 	// TempDir is for spilling; it is made. "": a directory of the system's temporary one.
@@ -69,9 +66,6 @@ func (o Options) withDefaults() Options {
 	}
 	if o.ChildLimit == 0 {
 		o.ChildLimit = 2*o.MemoryLimit + limit.GiB
-	}
-	if o.SegmentCache == 0 {
-		o.SegmentCache = o.MemoryLimit / 4
 	}
 	if o.Threads == 0 {
 		o.Threads = runtime.GOMAXPROCS(0)

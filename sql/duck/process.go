@@ -121,7 +121,7 @@ func (p *process) supervise(o Options, end *os.File, started chan<- error) {
 func (p *process) greet(o Options) error {
 	config, err := json.Marshal(wire.Config{
 		Version: wire.Version, MemoryLimit: int64(o.MemoryLimit), DataLimit: max(int64(o.ChildLimit), 0), Threads: o.Threads,
-		TempDir: o.TempDir, Directories: o.Directories, SegmentCache: max(int64(o.SegmentCache), 0),
+		TempDir: o.TempDir, Directories: o.Directories,
 		BlobCache: int64(o.MemoryLimit) / 8,
 	})
 	if err != nil {

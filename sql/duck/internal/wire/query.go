@@ -15,8 +15,6 @@ type Config struct {
 	TempDir     string
 	// Directories are all that the child may read.
 	Directories []string
-	// SegmentCache is the budget for segments decoded into memory, bytes; 0: none.
-	SegmentCache int64
 	// BlobCache is the budget for inline rows and deletion bitmaps, bytes.
 	BlobCache int64
 }

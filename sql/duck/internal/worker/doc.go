@@ -6,7 +6,6 @@
 //	main.go, slot.go              the process and its conversations
 //	relation.go                   putting a snapshot's parts into the text of a query
 //	batches.go, cache.go          Arrow batches converted to DuckDB chunks; what is kept between queries, by key
-//	segments.go                   segments decoded into memory
 //
 // Non-obvious: a batch has at most 2048 rows (a larger chunk crashes joins); a chunk's Arrow memory hangs on its first
 // column, so the chunk is kept, never single vectors; FetchChunk gives NULL for the end and for an error.

@@ -17,10 +17,9 @@ import (
 
 // process is the child.
 type process struct {
-	control  *net.UnixConn
-	db       *database
-	cache    *cache
-	segments *segmentCache
+	control *net.UnixConn
+	db      *database
+	cache   *cache
 
 	mu struct {
 		sync.Mutex
@@ -63,7 +62,7 @@ func serve(fd int) error {
 	if err := tempDir(config); err != nil {
 		return err
 	}
-	p := &process{control: control, cache: newCache(config.BlobCache), segments: &segmentCache{}}
+	p := &process{control: control, cache: newCache(config.BlobCache)}
 	p.mu.slots = map[uint32]*slot{}
 	if p.db, err = openDatabase(config); err != nil {
 		return err

@@ -20,13 +20,12 @@ import (
 // composer puts the snapshots of a query's relations into its text, and holds what the text refers to until the query
 // has ended.
 type composer struct {
-	cache    *cache
-	segments *segmentCache
-	con      *connection
-	query    *wire.Query
-	blobs    map[string]wire.Blob
-	held     []*entry
-	release  []func()
+	cache   *cache
+	con     *connection
+	query   *wire.Query
+	blobs   map[string]wire.Blob
+	held    []*entry
+	release []func()
 }
 
 // missing lists the keys that are neither cached nor sent with the query. What is cached is held from here on.
@@ -159,9 +158,12 @@ func (c *composer) columns(b *strings.Builder, r wire.Relation, columns []int, n
 	}
 }
 
-// files writes segments of one column naming: those in memory each as a table, the rest as one read_parquet.
+// files writes segments of one column naming as one read_parquet. (Segments decoded into DuckDB's own tables were measured
+// beside it on 3 M flights in 25 files: half the time for sums of integers, twice the time for grouping by strings, which
+// Parquet gives as dictionary vectors. So nothing is decoded ahead.)
 func (c *composer) files(b *strings.Builder, r wire.Relation, segments []wire.Segment, columns []int, next func()) error {
-	name := func(k int) string {
+	next()
+	c.columns(b, r, columns, func(k int) string {
 		if s := segments[0].Columns; len(s) > 0 {
 			if s[k] == "" {
 				return "NULL"
@@ -169,40 +171,20 @@ func (c *composer) files(b *strings.Builder, r wire.Relation, segments []wire.Se
 			return identifier(s[k])
 		}
 		return identifier(r.Columns[k].Name)
-	}
-	var cold []wire.Segment
-	for _, s := range segments {
-		table, unpin := c.segments.use(s)
-		if table == "" {
-			cold = append(cold, s)
-			continue
-		}
-		c.release = append(c.release, unpin)
-		next()
-		c.columns(b, r, columns, name)
-		b.WriteString(" FROM " + table)
-		if err := c.where(b, []wire.Segment{s}, "0", "rowid"); err != nil {
-			return err
-		}
-	}
-	if len(cold) == 0 {
-		return nil
-	}
-	next()
-	c.columns(b, r, columns, name)
+	})
 	b.WriteString(" FROM read_parquet([")
-	for i, s := range cold {
+	for i, s := range segments {
 		if i > 0 {
 			b.WriteString(", ")
 		}
 		b.WriteString(literal(s.Path))
 	}
 	b.WriteString("])")
-	return c.where(b, cold, "file_index", "file_row_number")
+	return c.where(b, segments)
 }
 
 // where writes the deletion test, when one of the files has deleted rows.
-func (c *composer) where(b *strings.Builder, segments []wire.Segment, file, number string) error {
+func (c *composer) where(b *strings.Builder, segments []wire.Segment) error {
 	if !slices.ContainsFunc(segments, func(s wire.Segment) bool { return s.Deleted != "" }) {
 		return nil
 	}
@@ -225,7 +207,7 @@ func (c *composer) where(b *strings.Builder, segments []wire.Segment, file, numb
 			return errOutOfMemory
 		}
 	}
-	fmt.Fprintf(b, " WHERE NOT mdb_deleted(%d, CAST(%s AS BIGINT), %s)", handle(d), file, number)
+	fmt.Fprintf(b, " WHERE NOT mdb_deleted(%d, CAST(file_index AS BIGINT), file_row_number)", handle(d))
 	return nil
 }
 

@@ -87,7 +87,7 @@ func (s *slot) run(number uint32, payload []byte) error {
 	if err != nil {
 		return s.fail(number, err)
 	}
-	c := &composer{cache: s.process.cache, segments: s.process.segments, con: s.con, query: q, blobs: map[string]wire.Blob{}}
+	c := &composer{cache: s.process.cache, con: s.con, query: q, blobs: map[string]wire.Blob{}}
 	defer c.close()
 	for _, b := range q.Blobs {
 		c.blobs[b.Key] = b
