@@ -16,6 +16,12 @@ type (
 	File = vfs.File
 )
 
+// WriteCategory is what Create and ReuseForWrite are told of a write: Pebble counts by it, we do not.
+const WriteCategory = vfs.WriteCategoryUnspecified
+
+// SequentialReads tells the operating system that an opened file is read from one end to the other.
+var SequentialReads = vfs.SequentialReadsOption
+
 // Default is the operating system's file system.
 var Default = vfs.Default
 

@@ -23,7 +23,7 @@ type Options struct {
 	FS  vfs.FS // nil: the operating system's
 	Dir string
 
-	Cache    limit.Bytes // block cache; 0: 64 MiB
+	Cache    limit.Bytes // block cache, memtables come on top; 0: 64 MiB
 	MemTable limit.Bytes // size of one memtable; 0: 64 MiB
 	// UndoBatch is how many undo records are written between two removals of those below the floor; 0: 100,000.
 	UndoBatch int
@@ -93,10 +93,11 @@ func Open(opts Options) (*Store, error) {
 
 func (s *Store) pebbleOptions() *pebble.Options {
 	o := &pebble.Options{
-		FS:                          s.opts.FS,
-		DisableWAL:                  true, // the log is the WAL
-		FormatMajorVersion:          pebble.FormatNewest,
-		CacheSize:                   int64(s.opts.Cache),
+		FS:                 s.opts.FS,
+		DisableWAL:         true, // the log is the WAL
+		FormatMajorVersion: pebble.FormatNewest,
+		// Pebble takes its memtables out of the cache: without this a cache as big as a memtable caches nothing.
+		CacheSize:                   int64(s.opts.Cache + 2*s.opts.MemTable),
 		MemTableSize:                uint64(s.opts.MemTable),
 		MemTableStopWritesThreshold: 3,
 		L0CompactionThreshold:       4,
