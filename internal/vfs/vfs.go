@@ -22,6 +22,9 @@ const WriteCategory = vfs.WriteCategoryUnspecified
 // SequentialReads tells the operating system that an opened file is read from one end to the other.
 var SequentialReads = vfs.SequentialReadsOption
 
+// InvalidFd is what File.Fd gives where there is no file descriptor.
+const InvalidFd = vfs.InvalidFd
+
 // Default is the operating system's file system.
 var Default = vfs.Default
 
