@@ -113,7 +113,13 @@ func (k *keyIndex) close() error {
 	return k.free()
 }
 
-func (k *keyIndex) len() int { return len(k.entries) / keyEntrySize }
+// len is 0 for nil: the index of a segment without keys.
+func (k *keyIndex) len() int {
+	if k == nil {
+		return 0
+	}
+	return len(k.entries) / keyEntrySize
+}
 
 func (k *keyIndex) at(i int) keyEntry {
 	e := k.entries[i*keyEntrySize:]

@@ -118,7 +118,7 @@ func Open(opts Options) (*Store, error) {
 	s := &Store{opts: opts, fs: opts.FS, dir: opts.FS.PathJoin(opts.Dir, "segments"), kick: make(chan struct{}, 1)}
 	s.apply.relations = map[delta.RelationID]*relation{}
 	for _, dir := range []string{opts.Dir, s.dir, opts.TailDir} {
-		if err := s.fs.MkdirAll(dir, 0o755); err != nil {
+		if err := makeDir(s.fs, dir); err != nil {
 			return nil, fileError("create", dir, err)
 		}
 	}
@@ -146,6 +146,24 @@ func Open(opts Options) (*Store, error) {
 	return s, nil
 }
 
+// makeDir makes dir and the ones above it where they are missing, durably: a directory that its parent forgets in a power
+// cut takes everything synced in it along.
+func makeDir(fs vfs.FS, dir string) error {
+	if _, err := fs.Stat(dir); err == nil || !errors.Is(err, stdfs.ErrNotExist) {
+		return err
+	}
+	parent := fs.PathDir(dir)
+	if parent != dir && parent != "." && parent != "" {
+		if err := makeDir(fs, parent); err != nil {
+			return err
+		}
+	}
+	if err := fs.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	return vfs.SyncDir(fs, parent)
+}
+
 // create writes the first manifest, so that a store with segments always has one.
 func (s *Store) create(files []string) error {
 	for _, name := range files {
@@ -156,9 +174,6 @@ func (s *Store) create(files []string) error {
 	var seed [8]byte
 	rand.Read(seed[:])
 	s.apply.seed = binary.LittleEndian.Uint64(seed[:])
-	if err := vfs.SyncDir(s.fs, s.opts.Dir); err != nil {
-		return fileError("sync", s.opts.Dir, err)
-	}
 	if err := writeManifest(s.fs, s.opts.Dir, &manifest{Seed: s.apply.seed}); err != nil {
 		return fileError("write the manifest in", s.opts.Dir, err)
 	}
