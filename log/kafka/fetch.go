@@ -118,7 +118,7 @@ func (f *fetching) read(ctx context.Context) {
 }
 
 func (f *fetching) readOne(ctx context.Context, p *fetched, want *kmsg.FetchRequestTopicPartition, room int) {
-	p.records, p.code = nil, epochFault(want.CurrentLeaderEpoch, f.server.leaderEpoch())
+	p.records, p.code = nil, epochFault(want.CurrentLeaderEpoch, f.server.log.LeaderEpoch())
 	if p.code != 0 {
 		return
 	}

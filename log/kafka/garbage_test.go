@@ -27,8 +27,8 @@ func frame(size uint32, body ...byte) []byte {
 
 // Bad bytes end their own connection, and another one goes on.
 func TestGarbage(t *testing.T) {
-	l := newMemLog()
-	address := serve(t, l, l)
+	l, catalog := newLog(t)
+	address := serve(t, l, catalog)
 	bystander := dial(t, address)
 	huge := frame(100<<20, 0, 0, 0, 9)
 	for name, bytes := range map[string][]byte{
@@ -62,9 +62,9 @@ func TestGarbage(t *testing.T) {
 
 // A request that is cut at any byte, its length made to fit or not, ends the connection or is answered.
 func TestCutAtEveryByte(t *testing.T) {
-	l := newMemLog()
-	address := serve(t, l, l)
-	topic, _ := l.CreateTopic(context.Background(), "t", 1, nil)
+	l, catalog := newLog(t)
+	address := serve(t, l, catalog)
+	topic, _ := catalog.CreateTopic(context.Background(), "t", 1, nil)
 	for key, served := range apis {
 		q := kmsg.RequestForKey(key)
 		q.SetVersion(served.max)
@@ -89,9 +89,9 @@ func TestCutAtEveryByte(t *testing.T) {
 
 // A frame larger than the budget waits for memory; many at once are all answered.
 func TestBudget(t *testing.T) {
-	l := newMemLog()
-	address := serve(t, l, l, func(o *Options) { o.InflightBytes = 3 << 20 })
-	l.CreateTopic(context.Background(), "t", 1, nil)
+	l, catalog := newLog(t)
+	address := serve(t, l, catalog, func(o *Options) { o.InflightBytes = 3 << 20 })
+	catalog.CreateTopic(context.Background(), "t", 1, nil)
 	large := batch(t, record.None, string(make([]byte, 900<<10)))
 	var all sync.WaitGroup
 	for range 4 {

@@ -32,14 +32,14 @@ func (s *Server) listOffsets(_ context.Context, r *request, q *kmsg.ListOffsetsR
 			switch {
 			case !known || want.Partition < 0 || want.Partition >= topic.Partitions:
 				p.ErrorCode = kerr.UnknownTopicOrPartition.Code
-			case epochFault(want.CurrentLeaderEpoch, s.leaderEpoch()) != 0:
-				p.ErrorCode = epochFault(want.CurrentLeaderEpoch, s.leaderEpoch())
+			case epochFault(want.CurrentLeaderEpoch, s.log.LeaderEpoch()) != 0:
+				p.ErrorCode = epochFault(want.CurrentLeaderEpoch, s.log.LeaderEpoch())
 			default:
 				var err error
 				p.Offset, p.Timestamp, err = s.offsetAt(log.Partition{Topic: topic.ID, Index: want.Partition}, want.Timestamp, r.version)
 				p.ErrorCode = errorCode(err)
 				if p.Offset >= 0 {
-					p.LeaderEpoch = s.leaderEpoch()
+					p.LeaderEpoch = s.log.LeaderEpoch()
 					p.OldStyleOffsets = []int64{p.Offset}
 				}
 			}

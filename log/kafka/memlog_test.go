@@ -15,7 +15,7 @@ import (
 )
 
 // memLog is a log in memory, fast and under the test's thumb: with hold set no append is durable before release.
-// It is its own Catalog.
+// It is its own Catalog. The tests that need neither use log/broker.
 type memLog struct {
 	mu       sync.Mutex
 	topics   map[string]log.Topic
@@ -186,7 +186,9 @@ func (l *memLog) OffsetForTime(p log.Partition, ms int64) (offset, timestamp int
 	return -1, -1, nil
 }
 
-func (l *memLog) End() log.Position { return log.Position{} }
+func (l *memLog) LeaderEpoch() int32 { return 0 }
+
+func (l *memLog) NextProducerID(context.Context) (int64, error) { return 1, nil }
 
 func (l *memLog) Topics() []log.Topic {
 	l.mu.Lock()
@@ -216,6 +218,7 @@ func (l *memLog) TopicByID(id log.TopicID) (log.Topic, bool) {
 }
 
 // What log/kafka never calls.
+func (l *memLog) End() log.Position                                                { panic("End") }
 func (l *memLog) ReadFrom(context.Context, log.Position, int) ([]log.Entry, error) { panic("ReadFrom") }
 func (l *memLog) PositionOf(log.Partition, int64) (log.Position, error)            { panic("PositionOf") }
 func (l *memLog) PositionAt(time.Time) (log.Position, error)                       { panic("PositionAt") }

@@ -73,7 +73,7 @@ func (s *Server) topicMetadata(ctx context.Context, want *kmsg.MetadataRequestTo
 func (s *Server) describeTopic(t log.Topic) kmsg.MetadataResponseTopic {
 	m := kmsg.NewMetadataResponseTopic()
 	m.Topic, m.TopicID, m.IsInternal = &t.Name, t.ID, t.Internal
-	epoch, self := s.leaderEpoch(), []int32{s.options.NodeID}
+	epoch, self := s.log.LeaderEpoch(), []int32{s.options.NodeID}
 	m.Partitions = make([]kmsg.MetadataResponseTopicPartition, t.Partitions)
 	for i := range m.Partitions {
 		p := kmsg.NewMetadataResponseTopicPartition()

@@ -16,13 +16,18 @@ import (
 // producePartitions bounds the partitions of one request: each costs a ticket and an answer.
 const producePartitions = 100_000
 
-// producing is a Produce on its way: the answer as far as it is known, and the ticket of each of its partitions, in
-// order; nil where the partition was refused.
+// producing is a Produce on its way: the answer as far as it is known, and the tickets of its partitions, in order.
 type producing struct {
 	acks     int16
 	timeout  time.Duration
 	response *kmsg.ProduceResponse
-	tickets  []*log.Ticket
+	tickets  []produced
+}
+
+// produced is the ticket of one partition's batches, nil where they were refused.
+type produced struct {
+	*log.Ticket
+	logAppendTime bool
 }
 
 // beginProduce decodes a Produce (by hand, so that nothing is allocated on the word of a length) and submits its batches
@@ -45,6 +50,7 @@ func (s *Server) beginProduce(ctx context.Context, r *request) (finisher, error)
 		t := kmsg.NewProduceResponseTopic()
 		t.Topic = w.text(flexible)
 		topic, known := s.log.Topic(t.Topic)
+		settings := topicSettings(topic.Config)
 		for partitions := w.length(flexible); partitions > 0 && !w.bad; partitions-- {
 			index, size := w.int32(), w.length(flexible)
 			var records []byte
@@ -62,9 +68,9 @@ func (s *Server) beginProduce(ctx context.Context, r *request) (finisher, error)
 			}
 			ticket, err := (*log.Ticket)(nil), refusal
 			if err == nil {
-				ticket, err = s.submit(ctx, topic, known, index, records)
+				ticket, err = s.submit(ctx, topic, known, settings, index, records)
 			}
-			p.tickets = append(p.tickets, ticket)
+			p.tickets = append(p.tickets, produced{ticket, settings.logAppendTime})
 			t.Partitions = append(t.Partitions, produceAnswer(index, err))
 		}
 		if flexible {
@@ -79,43 +85,38 @@ func (s *Server) beginProduce(ctx context.Context, r *request) (finisher, error)
 }
 
 // submit checks the batches of one partition and hands them to the log.
-func (s *Server) submit(ctx context.Context, topic log.Topic, known bool, index int32, records []byte) (*log.Ticket, error) {
+func (s *Server) submit(ctx context.Context, topic log.Topic, known bool, settings settings, index int32, records []byte) (*log.Ticket, error) {
 	switch {
 	case !known || index < 0 || index >= topic.Partitions:
 		return nil, kerr.UnknownTopicOrPartition
 	case topic.Internal:
 		return nil, &fault{kerr.InvalidTopicException, "topic " + topic.Name + " is internal: clients may only read it"}
 	}
-	if err := s.checkProduced(topic, records); err != nil {
+	if err := s.checkProduced(topic, settings, records); err != nil {
 		return nil, err
 	}
 	return s.log.Produce(ctx, log.Append{Batches: []log.PartitionBatch{{
 		Partition: log.Partition{Topic: topic.ID, Index: index}, Batch: records}}})
 }
 
-// checkProduced is what Kafka's LogValidator asks of produced batches, as far as their headers tell; only a compacted
-// topic needs a look at each record, for its key.
-func (s *Server) checkProduced(topic log.Topic, records []byte) error {
+// checkProduced is what Kafka asks of produced batches beyond what the log asks of every append (a whole batch, its CRC, dense
+// offsets, max.message.bytes): as far as the header tells, but for a compacted topic, whose records must have keys.
+func (s *Server) checkProduced(topic log.Topic, settings settings, records []byte) error {
 	if len(records) == 0 {
 		return &fault{kerr.InvalidRecord, "no record batch for topic " + topic.Name}
 	}
-	settings := topicSettings(topic.Config)
-	first := true
-	for rest := records; len(rest) > 0; first = false {
-		var b record.Batch
-		var err error
-		if b, rest, err = record.Parse(rest); err != nil {
+	for rest := records; len(rest) > 0; {
+		b, err := record.ParseHeader(rest)
+		if err == nil && b.Bytes == nil {
+			err = errs.New(errs.Invalid, "%w: cut short", log.ErrCorruptBatch)
+		}
+		if err == nil {
+			err = s.checkBatch(topic, settings, b)
+		}
+		if err != nil {
 			return err
 		}
-		if err := b.ValidateProduced(); err != nil {
-			return err
-		}
-		if err := s.checkBatch(topic, settings, b); err != nil {
-			return err
-		}
-		if b.ProducerID >= 0 && (!first || len(rest) > 0) {
-			return &fault{kerr.InvalidRecord, "an idempotent producer sends one batch per partition and request"}
-		}
+		rest = rest[len(b.Bytes):]
 	}
 	return nil
 }
@@ -126,15 +127,10 @@ func (s *Server) checkBatch(topic log.Topic, settings settings, b record.Batch) 
 		return &fault{kerr.InvalidRecord, "clients may not write control batches"}
 	case b.Transactional():
 		return errTransactions
-	case len(b.Bytes) > settings.maxMessage:
-		return errs.New(errs.Limit, "%w: the batch has %d bytes, topic %s takes %d (max.message.bytes)",
-			log.ErrTooLarge, len(b.Bytes), topic.Name, settings.maxMessage)
 	}
 	now := s.options.Clock.Now().UnixMilli()
-	if settings.logAppendTime {
-		record.SetLogAppendTime(b.Bytes, now)
-	} else if (settings.maxAfter >= 0 && b.MaxTimestamp > now && b.MaxTimestamp-now > settings.maxAfter) ||
-		(settings.maxBefore >= 0 && b.BaseTimestamp >= 0 && now-b.BaseTimestamp > settings.maxBefore) {
+	if !settings.logAppendTime && ((settings.maxAfter >= 0 && b.MaxTimestamp > now && b.MaxTimestamp-now > settings.maxAfter) ||
+		(settings.maxBefore >= 0 && b.BaseTimestamp >= 0 && now-b.BaseTimestamp > settings.maxBefore)) {
 		return &fault{kerr.InvalidTimestamp, "a timestamp is further from the server's time than topic " + topic.Name + " takes"}
 	}
 	if settings.compacted {
@@ -145,6 +141,10 @@ func (s *Server) checkBatch(topic log.Topic, settings settings, b record.Batch) 
 
 // checkKeys refuses the first record without a key: a compacted topic could never forget it.
 func checkKeys(topic log.Topic, b record.Batch) error {
+	// Before the records are unfolded their CRC must fit.
+	if _, _, err := record.Parse(b.Bytes); err != nil {
+		return err
+	}
 	var it record.Iterator
 	if err := it.Reset(b); err != nil {
 		return err
@@ -187,11 +187,14 @@ func (p *producing) finish(ctx context.Context) (answer, error) {
 	for i := range p.response.Topics {
 		partitions := p.response.Topics[i].Partitions
 		for j := range partitions {
-			if ticket := p.tickets[next]; ticket != nil {
-				if err := await(ctx, ticket, deadline.C); err != nil {
+			if ticket := p.tickets[next]; ticket.Ticket != nil {
+				if err := await(ctx, ticket.Ticket, deadline.C); err != nil {
 					refuse(&partitions[j], err)
 				} else {
-					partitions[j].BaseOffset, partitions[j].LogStartOffset = ticket.Offsets[0], -1
+					partitions[j].BaseOffset = ticket.Offsets[0]
+					if ticket.logAppendTime {
+						partitions[j].LogAppendTime = ticket.Time.UnixMilli()
+					}
 				}
 			}
 			failed = failed || partitions[j].ErrorCode != 0

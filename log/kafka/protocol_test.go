@@ -20,9 +20,9 @@ import (
 
 // Every key answers every version that it offers, with an answer that decodes to its last byte.
 func TestEveryVersion(t *testing.T) {
-	l := newMemLog()
-	address := serve(t, l, l)
-	topic, _ := l.CreateTopic(context.Background(), "t", 2, nil)
+	l, catalog := newLog(t)
+	address := serve(t, l, catalog)
+	topic, _ := catalog.CreateTopic(context.Background(), "t", 2, nil)
 	for key, served := range apis {
 		for version := served.min; version <= served.max; version++ {
 			if key == produceKey && version < 3 {
@@ -91,8 +91,8 @@ func fill(q kmsg.Request, topic log.Topic) {
 
 // An ApiVersions of a version to come is answered in version 0 with our range (KIP-511).
 func TestUnknownApiVersions(t *testing.T) {
-	l := newMemLog()
-	p := dial(t, serve(t, l, l))
+	l, catalog := newLog(t)
+	p := dial(t, serve(t, l, catalog))
 	q := kmsg.NewPtrApiVersionsRequest()
 	q.SetVersion(5)
 	p.send(q)
@@ -178,14 +178,15 @@ func TestProducePipelined(t *testing.T) {
 }
 
 func TestProduceRefusals(t *testing.T) {
-	l := newMemLog()
-	address := serve(t, l, l)
+	l, catalog := newLog(t)
+	address := serve(t, l, catalog)
 	ctx := context.Background()
-	l.CreateTopic(ctx, "t", 1, map[string]string{"max.message.bytes": "1000", "message.timestamp.before.max.ms": "3600000"})
-	l.CreateTopic(ctx, "plain", 1, nil)
-	l.CreateTopic(ctx, "compacted", 1, map[string]string{"cleanup.policy": "compact"})
-	l.CreateTopic(ctx, "__internal", 1, nil)
-	refusing, _ := l.CreateTopic(ctx, "refusing", 1, nil)
+	catalog.CreateTopic(ctx, "small", 1, map[string]string{"max.message.bytes": "1000"})
+	catalog.CreateTopic(ctx, "recent", 1, map[string]string{"message.timestamp.before.max.ms": "3600000"})
+	catalog.CreateTopic(ctx, "plain", 1, nil)
+	catalog.CreateTopic(ctx, "compacted", 1, map[string]string{"cleanup.policy": "compact"})
+	catalog.CreateTopic(ctx, "__internal", 1, nil)
+	refusing, _ := catalog.CreateTopic(ctx, "refusing", 1, nil)
 	l.Admit(refusing.ID, func(context.Context, log.Append, func(log.Append) (*log.Ticket, error)) (*log.Ticket, error) {
 		return nil, errs.New(errs.Constraint, "table refusing: %w", &log.RecordError{Index: 1, Message: "amount is not a number"})
 	})
@@ -226,8 +227,8 @@ func TestProduceRefusals(t *testing.T) {
 		{"bad CRC", "plain", 0, change(70, 0xff, false), kerr.CorruptMessage},
 		{"control batch", "plain", 0, change(22, 0x20, true), kerr.InvalidRecord},
 		{"transactional batch", "plain", 0, change(22, 0x10, true), kerr.TransactionalIDAuthorizationFailed},
-		{"too large", "t", 0, batch(t, record.None, strings.Repeat("x", 1000)), kerr.MessageTooLarge},
-		{"too old", "t", 0, good(), kerr.InvalidTimestamp},
+		{"too large", "small", 0, batch(t, record.None, strings.Repeat("x", 1000)), kerr.MessageTooLarge},
+		{"too old", "recent", 0, good(), kerr.InvalidTimestamp},
 		{"no key on a compacted topic", "compacted", 0, partKeyed, kerr.InvalidRecord},
 		{"two idempotent batches", "plain", 0, append(bytes.Clone(once), once...), kerr.InvalidRecord},
 		{"refused by the hook", "refusing", 0, good(), kerr.InvalidRecord},
@@ -282,9 +283,9 @@ func TestProduceRefusals(t *testing.T) {
 
 // LogAppendTime is the server's time, under a CRC that fits.
 func TestLogAppendTime(t *testing.T) {
-	l := newMemLog()
-	p := dial(t, serve(t, l, l))
-	l.CreateTopic(context.Background(), "t", 1, map[string]string{"message.timestamp.type": "LogAppendTime"})
+	l, catalog := newLog(t)
+	p := dial(t, serve(t, l, catalog))
+	catalog.CreateTopic(context.Background(), "t", 1, map[string]string{"message.timestamp.type": "LogAppendTime"})
 	before := time.Now().UnixMilli()
 	p.ask(produce(9, "t", 0, batch(t, record.LZ4, "x")))
 	a := p.ask(fetchRequest("t", 0, 0)).(*kmsg.FetchResponse)
@@ -306,9 +307,9 @@ func fetchRequest(topic string, offset int64, wait time.Duration) *kmsg.FetchReq
 }
 
 func TestFetch(t *testing.T) {
-	l := newMemLog()
-	address := serve(t, l, l)
-	l.CreateTopic(context.Background(), "t", 1, nil)
+	l, catalog := newLog(t)
+	address := serve(t, l, catalog)
+	catalog.CreateTopic(context.Background(), "t", 1, nil)
 	p, other := dial(t, address), dial(t, address)
 	ask := func(q *kmsg.FetchRequest) kmsg.FetchResponseTopicPartition {
 		return p.ask(q).(*kmsg.FetchResponse).Topics[0].Partitions[0]
@@ -322,6 +323,7 @@ func TestFetch(t *testing.T) {
 	p.send(fetchRequest("t", 0, 10*time.Second))
 	time.Sleep(20 * time.Millisecond)
 	sent := batch(t, record.Gzip, "a", "b")
+	record.SetLeaderEpoch(sent, l.LeaderEpoch())
 	other.ask(produce(9, "t", 0, bytes.Clone(sent)))
 	a := kmsg.NewPtrFetchResponse()
 	a.SetVersion(11)
@@ -371,9 +373,9 @@ func TestFetch(t *testing.T) {
 }
 
 func TestListOffsets(t *testing.T) {
-	l := newMemLog()
-	p := dial(t, serve(t, l, l))
-	l.CreateTopic(context.Background(), "t", 1, nil)
+	l, catalog := newLog(t)
+	p := dial(t, serve(t, l, catalog))
+	catalog.CreateTopic(context.Background(), "t", 1, nil)
 	p.ask(produce(9, "t", 0, batch(t, record.None, "a", "b", "c"))) // at 1,000,000 ms and on
 	for _, c := range []struct {
 		time, offset, timestamp int64
@@ -397,8 +399,8 @@ func TestListOffsets(t *testing.T) {
 }
 
 func TestTopics(t *testing.T) {
-	l := newMemLog()
-	address := serve(t, l, l)
+	l, catalog := newLog(t)
+	address := serve(t, l, catalog)
 	p := dial(t, address)
 	one := func(topic kmsg.CreateTopicsRequestTopic) kmsg.CreateTopicsResponseTopic {
 		q := kmsg.NewPtrCreateTopicsRequest()
@@ -438,6 +440,10 @@ func TestTopics(t *testing.T) {
 		return p.ask(q).(*kmsg.MetadataResponse)
 	}
 	all := meta(kmsg.NewPtrMetadataRequest())
+	if !all.Topics[0].IsInternal || text(all.Topics[0].Topic) != log.CatalogTopic {
+		t.Fatalf("first topic %+v", all.Topics[0])
+	}
+	all.Topics = all.Topics[1:]
 	host, port, _ := net.SplitHostPort(address)
 	if len(all.Topics) != 3 || len(all.Topics[0].Partitions) != 3 || all.Topics[0].TopicID == [16]byte{} ||
 		all.Brokers[0].Host != host || fmt.Sprint(all.Brokers[0].Port) != port || all.ControllerID != 1 || text(all.ClusterID) != "test" {
@@ -471,8 +477,8 @@ func TestTopics(t *testing.T) {
 
 // Transactional producers are told at once, in a way that their clients take for final.
 func TestTransactionsRefused(t *testing.T) {
-	l := newMemLog()
-	p := dial(t, serve(t, l, l))
+	l, catalog := newLog(t)
+	p := dial(t, serve(t, l, catalog))
 	find := kmsg.NewPtrFindCoordinatorRequest()
 	find.SetVersion(4)
 	find.CoordinatorType, find.CoordinatorKeys = 1, []string{"tx"}
@@ -495,15 +501,15 @@ func TestTransactionsRefused(t *testing.T) {
 
 // Committed offsets outlive the server, and not the topic that they are of.
 func TestOffsetsReplay(t *testing.T) {
-	l := newMemLog()
-	l.CreateTopic(context.Background(), "t", 2, nil)
+	l, catalog := newLog(t)
+	catalog.CreateTopic(context.Background(), "t", 2, nil)
 	commit := kmsg.NewPtrOffsetCommitRequest()
 	commit.SetVersion(9)
 	commit.Group, commit.Generation = "g", -1
 	commit.Topics = []kmsg.OffsetCommitRequestTopic{{Topic: "t", Partitions: []kmsg.OffsetCommitRequestTopicPartition{
 		{Partition: 0, Offset: 10, LeaderEpoch: 3}, {Partition: 1, Offset: 20}, {Partition: 9, Offset: 1}}},
 		{Topic: "nope", Partitions: []kmsg.OffsetCommitRequestTopicPartition{{Offset: 1}}}}
-	p := dial(t, serve(t, l, l))
+	p := dial(t, serve(t, l, catalog))
 	a := p.ask(commit).(*kmsg.OffsetCommitResponse)
 	unknown := kerr.UnknownTopicOrPartition.Code
 	if got := []int16{a.Topics[0].Partitions[0].ErrorCode, a.Topics[0].Partitions[1].ErrorCode, a.Topics[0].Partitions[2].ErrorCode,
@@ -513,7 +519,7 @@ func TestOffsetsReplay(t *testing.T) {
 	commit.Topics[0].Partitions[0].Offset = 11
 	p.ask(commit)
 
-	p = dial(t, serve(t, l, l)) // another server over the same log
+	p = dial(t, serve(t, l, catalog)) // another server over the same log
 	fetch := kmsg.NewPtrOffsetFetchRequest()
 	fetch.SetVersion(8)
 	fetch.Groups = []kmsg.OffsetFetchRequestGroup{{Group: "g"}, {Group: "g", Topics: []kmsg.OffsetFetchRequestGroupTopic{{Topic: "t", Partitions: []int32{0, 5}}}}}
@@ -528,8 +534,8 @@ func TestOffsetsReplay(t *testing.T) {
 		t.Fatalf("%+v", got)
 	}
 	topic, _ := l.Topic("t")
-	l.DropTopic(context.Background(), topic)
-	l.CreateTopic(context.Background(), "t", 2, nil)
+	catalog.DropTopic(context.Background(), topic)
+	catalog.CreateTopic(context.Background(), "t", 2, nil)
 	if f := p.ask(fetch).(*kmsg.OffsetFetchResponse); len(f.Groups[0].Topics) != 0 || f.Groups[1].Topics[0].Partitions[0].Offset != -1 {
 		t.Fatalf("offsets of a topic that was dropped: %+v", f.Groups)
 	}

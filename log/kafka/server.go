@@ -2,12 +2,9 @@ package kafka
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/miracledb/miracledb/internal/clock"
@@ -25,9 +22,18 @@ type Catalog interface {
 	DropTopic(ctx context.Context, topic log.Topic) error
 }
 
+// Log is the log that a server serves, with what only Kafka's clients ask of it.
+type Log interface {
+	log.Log
+	// LeaderEpoch is the epoch of this node's leadership of every partition. It never goes back, and stands in the batches.
+	LeaderEpoch() int32
+	// NextProducerID gives an id for an idempotent producer that is never given again.
+	NextProducerID(ctx context.Context) (int64, error)
+}
+
 // Options are a Server's parts and settings. Log, Catalog and ClusterID are needed.
 type Options struct {
-	Log     log.Log
+	Log     Log
 	Catalog Catalog
 	// Clock is the time of group sessions and committed offsets. nil: the machine's.
 	Clock clock.Clock
@@ -75,11 +81,10 @@ func (o Options) withDefaults() Options {
 // Server is a Kafka broker over a log.
 type Server struct {
 	options     Options
-	log         log.Log
+	log         Log
 	coordinator *coordinator
 	frames      *budget // bytes of requests that were not answered yet
 	decoding    *budget // bytes that decoding may take, see decodeFactor
-	producerIDs atomic.Int64
 
 	mu struct {
 		sync.Mutex
@@ -95,10 +100,6 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 	o = o.withDefaults()
 	s := &Server{options: o, log: o.Log, frames: newBudget(int64(o.InflightBytes)), decoding: newBudget(decodeFactor * otherRequest)}
 	s.mu.conns = map[*conn]struct{}{}
-	var seed [8]byte
-	rand.Read(seed[:])
-	// Producer ids begin at a random place of 2^62: no two runs of any node give the same one, without writing it down.
-	s.producerIDs.Store(int64(binary.BigEndian.Uint64(seed[:]) >> 2))
 	var err error
 	s.coordinator, err = openCoordinator(ctx, o)
 	return s, err
@@ -183,6 +184,3 @@ func (s *Server) Connections() int {
 	defer s.mu.Unlock()
 	return len(s.mu.conns)
 }
-
-// leaderEpoch is the epoch of this node's leadership of every partition; it grows with each restore.
-func (s *Server) leaderEpoch() int32 { return int32(s.log.End().Epoch) }

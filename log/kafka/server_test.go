@@ -11,15 +11,16 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/goleak"
 
-	"github.com/miracledb/miracledb/log"
 	"github.com/miracledb/miracledb/log/group"
 	"github.com/miracledb/miracledb/log/record"
 )
 
-// serve starts a server over a log and gives its address; at the test's end no goroutine of it may be left.
-func serve(t testing.TB, l log.Log, catalog Catalog, change ...func(*Options)) string {
+// No goroutine is left when the tests are over.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// serve starts a server over a log and gives its address.
+func serve(t testing.TB, l Log, catalog Catalog, change ...func(*Options)) string {
 	t.Helper()
-	leaks := goleak.IgnoreCurrent()
 	o := Options{Log: l, Catalog: catalog, ClusterID: "test", NodeID: 1, Group: group.Options{MinSession: time.Millisecond},
 		Report: func(err error) { t.Error(err) }}
 	for _, f := range change {
@@ -44,7 +45,6 @@ func serve(t testing.TB, l log.Log, catalog Catalog, change ...func(*Options)) s
 		if !s.frames.free.TryAcquire(s.frames.size) {
 			t.Error("memory of requests was not given back")
 		}
-		goleak.VerifyNone(t, leaks)
 	})
 	return listener.Addr().String()
 }

@@ -100,14 +100,13 @@ func checkConfig(config map[string]string) error {
 
 // settings are the settings that a produce looks at.
 type settings struct {
-	maxMessage          int
 	maxBefore, maxAfter int64 // milliseconds, -1: any
 	logAppendTime       bool
 	compacted           bool
 }
 
 func topicSettings(config map[string]string) settings {
-	s := settings{maxMessage: int(limit.RecordBatch), maxBefore: -1, maxAfter: -1}
+	s := settings{maxBefore: -1, maxAfter: -1}
 	if len(config) == 0 {
 		return s
 	}
@@ -117,7 +116,6 @@ func topicSettings(config map[string]string) settings {
 		}
 		return otherwise
 	}
-	s.maxMessage = int(number("max.message.bytes", int64(s.maxMessage)))
 	both := number("message.timestamp.difference.max.ms", -1)
 	s.maxBefore = number("message.timestamp.before.max.ms", both)
 	s.maxAfter = number("message.timestamp.after.max.ms", both)
