@@ -3,7 +3,6 @@ package broker
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -16,7 +15,6 @@ import (
 
 	pebblevfs "github.com/cockroachdb/pebble/v2/vfs"
 
-	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/internal/vfs"
 	"github.com/miracledb/miracledb/log"
 	"github.com/miracledb/miracledb/log/logtest"
@@ -276,8 +274,4 @@ func killedWriter(t *testing.T, dir string) {
 		}
 		time.Sleep(time.Millisecond)
 	}
-}
-
-func isUnavailable(err error) bool {
-	return errs.Is(err, errs.Unavailable) || errors.Is(err, context.Canceled)
 }

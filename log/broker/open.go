@@ -53,15 +53,18 @@ func prepare(fs vfs.FS, dirs directories) (io.Closer, error) {
 	return lock, nil
 }
 
-func recoverLog(opts Options, dirs directories) (b *Broker, err error) {
+func recoverLog(opts Options, dirs directories) (_ *Broker, err error) {
 	snap, err := loadSnapshot(opts.FS, dirs.state)
 	if err != nil {
 		return nil, err
 	}
 	if snap == nil {
+		if err := checkUnbegun(opts.FS, dirs); err != nil {
+			return nil, err
+		}
 		snap = &snapshot{state: newState(), pins: map[string]log.Position{}}
 	}
-	b = assemble(opts, dirs, snap.state, snap.pins)
+	b := assemble(opts, dirs, snap.state, snap.pins)
 	defer func() {
 		if err != nil && b.commits != nil {
 			b.commits.Close()
@@ -76,8 +79,25 @@ func recoverLog(opts Options, dirs directories) (b *Broker, err error) {
 		return nil, err
 	}
 	b.sequence = newSequencer(b.durable.mu.state.clone(), opts.Clock)
-	b.ids.mu.next, b.ids.mu.limit = 0, 0
 	return b, nil
+}
+
+// checkUnbegun tells a log that has made no checkpoint yet from one that has lost its state, and from a restore that was
+// cut short: those have partitions and no journal from its first entry on (journal.Open finds the other half).
+func checkUnbegun(fs vfs.FS, dirs directories) error {
+	journals, err := fs.List(dirs.journal)
+	if err != nil {
+		return fmt.Errorf("log: %w", err)
+	}
+	partitions, err := fs.List(dirs.partitions)
+	if err != nil {
+		return fmt.Errorf("log: %w", err)
+	}
+	if len(journals) == 0 && len(partitions) > 0 {
+		return errs.New(errs.Corrupt, "the log in %s has data and no state: a restore was cut short, or files are missing", dirs.root).
+			WithHint("Remove the directory and restore again.")
+	}
+	return nil
 }
 
 // assemble wires the stages around a state.

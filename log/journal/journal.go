@@ -20,6 +20,8 @@ type Options struct {
 	Dir string
 	// FileSize is the size at which a file is left for the next one. Default 64 MiB.
 	FileSize limit.Bytes
+	// FirstIndex is the index of the first entry of a journal that Open makes. Default 1.
+	FirstIndex uint64
 }
 
 const (
@@ -180,14 +182,14 @@ func (j *Journal) roll() error {
 }
 
 // begin makes the file of header h, from a released one where there is one, durable down to its directory entry.
-func (j *Journal) begin(h fileHeader) (file mvfs.File, filled int64, err error) {
+func (j *Journal) begin(h fileHeader) (_ mvfs.File, filled int64, err error) {
 	fs, name := j.opts.FS, j.opts.name(h.number)
 	if spare, ok := j.mu.take(); ok {
 		if err := fs.Rename(j.opts.name(spare), name); err != nil {
 			return nil, 0, fmt.Errorf("journal: recycle: %w", err)
 		}
 	}
-	file, err = fs.OpenReadWrite(name, vfs.WriteCategoryUnspecified)
+	file, err := fs.OpenReadWrite(name, vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return nil, 0, fmt.Errorf("journal: create: %w", err)
 	}

@@ -53,7 +53,7 @@ func (j *Journal) recover(from Place, visit func(Entry) error) error {
 	j.end, j.last = s.place, s.last
 	j.mu.spares = s.spares
 	if !current {
-		j.end.Index = max(j.end.Index, 1)
+		j.end.Index = max(j.end.Index, j.opts.FirstIndex, 1)
 		h := fileHeader{number: j.last + 1, salt: newSalt(), firstIndex: j.end.Index, chain: j.end.Chain}
 		if j.file, j.filled, err = j.begin(h); err != nil {
 			return err
