@@ -332,11 +332,7 @@ func age(a, b row.Value) (row.Value, error) {
 	}
 	if days < 0 {
 		// Borrow the length of the month of the earlier date, as PostgreSQL does.
-		if neg {
-			days += row.DaysInMonth(ay, am)
-		} else {
-			days += row.DaysInMonth(by, bm)
-		}
+		days += row.DaysInMonth(by, bm)
 		months--
 	}
 	v := row.NewInterval(int32(months), int32(days), micros)

@@ -61,6 +61,11 @@ func floatFunc(f func(float64) float64) unaryFunc {
 	return func(a row.Value) (row.Value, error) { return float(f(a.Float()), false, isInf(a.Float()), true) }
 }
 
+// unchecked is a function whose overflow is an infinity.
+func unchecked(f func(float64) float64) unaryFunc {
+	return func(a row.Value) (row.Value, error) { return row.NewFloat(f(a.Float())), nil }
+}
+
 // domainFunc is a function of [lo, hi] only.
 func domainFunc(f func(float64) float64, lo, hi float64) unaryFunc {
 	return func(a row.Value) (row.Value, error) {
@@ -104,8 +109,6 @@ func floatSign(a row.Value) (row.Value, error) {
 		return row.NewFloat(1), nil
 	case f < 0:
 		return row.NewFloat(-1), nil
-	case math.IsNaN(f):
-		return a, nil
 	}
 	return row.NewFloat(0), nil
 }
@@ -313,8 +316,8 @@ var mathematics = []def{
 	{"acos(float8) float8", 0, domainFunc(math.Acos, -1, 1)},
 	{"atan(float8) float8", 0, floatFunc(math.Atan)},
 	{"atan2(float8,float8) float8", 0, func(a, b row.Value) (row.Value, error) { return row.NewFloat(math.Atan2(a.Float(), b.Float())), nil }},
-	{"sinh(float8) float8", 0, floatFunc(math.Sinh)},
-	{"cosh(float8) float8", 0, floatFunc(math.Cosh)},
+	{"sinh(float8) float8", 0, unchecked(math.Sinh)},
+	{"cosh(float8) float8", 0, unchecked(math.Cosh)},
 	{"tanh(float8) float8", 0, floatFunc(math.Tanh)},
 	{"asinh(float8) float8", 0, floatFunc(math.Asinh)},
 	{"acosh(float8) float8", 0, domainFunc(math.Acosh, 1, math.Inf(1))},

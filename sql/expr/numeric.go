@@ -376,13 +376,16 @@ func numericLn(a row.Value) (row.Value, error) {
 func numericLog10(a row.Value) (row.Value, error) { return numericLog(row.NewNumeric(10, 0), a) }
 
 func numericLog(base, a row.Value) (row.Value, error) {
+	if base.IsNaN() || a.IsNaN() {
+		return row.NumericNaN, nil
+	}
 	for _, v := range []row.Value{base, a} {
 		if err := logDomain(v); err != nil {
 			return row.Null, err
 		}
 	}
 	if !finite(base) || !finite(a) {
-		if base.IsNaN() || a.IsNaN() || !finite(base) && !finite(a) {
+		if !finite(base) && !finite(a) {
 			return row.NumericNaN, nil
 		}
 		if !finite(base) {
@@ -421,7 +424,7 @@ func numericPower(a, b row.Value) (row.Value, error) {
 	bn, bs := bigOf(b)
 	whole, rest := new(big.Int).QuoRem(bn, tenTo(bs), new(big.Int))
 	if rest.Sign() == 0 && whole.IsInt64() && whole.Int64() == int64(int32(whole.Int64())) {
-		return numericPowerInt(a, whole.Int64(), b.Scale())
+		return numericPowerInt(a, whole.Int64())
 	}
 	if numericSign(a) < 0 {
 		return row.Null, sqlError("2201F", "a negative number raised to a non-integer power yields a complex result")
@@ -459,21 +462,21 @@ func lnFloat(v row.Value) float64 {
 }
 
 // numericPowerInt is PostgreSQL's power_var_int.
-func numericPowerInt(a row.Value, exp int64, expScale int32) (row.Value, error) {
+func numericPowerInt(a row.Value, exp int64) (row.Value, error) {
+	scale := clampScale(minSignificantDigits, a.Scale())
+	if exp == 0 {
+		return row.RoundNumeric(row.NewNumeric(1, 0), scale), nil
+	}
 	if numericSign(a) == 0 {
-		if exp == 0 {
-			return row.NewNumeric(1, 0), nil
-		}
-		return row.RoundNumeric(row.NewNumeric(0, 0), clampScale(minSignificantDigits, a.Scale(), expScale)), nil
+		return row.RoundNumeric(row.NewNumeric(0, 0), scale), nil
 	}
 	digits := float64(exp) * lnFloat(a) / math.Ln10
 	if digits > 131072 {
 		return row.Null, errNumericRange
 	}
 	if digits+1 < -maxDisplayScale {
-		return row.RoundNumeric(row.NewNumeric(0, 0), maxDisplayScale), nil
+		return row.RoundNumeric(row.NewNumeric(0, 0), scale), nil
 	}
-	scale := clampScale(minSignificantDigits-int32(digits), a.Scale(), expScale)
 	n, s := bigOf(a)
 	if exp >= 0 && int64(s)*exp <= 20000 {
 		v, err := fromBig(n.Exp(n, big.NewInt(exp), nil), s*int32(exp))

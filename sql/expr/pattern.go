@@ -77,7 +77,7 @@ func ilike(negated bool) binaryFunc {
 func likeEscape(a, b row.Value) (row.Value, error) {
 	pattern, escape := a.Str(), b.Str()
 	if utf8.RuneCountInString(escape) > 1 {
-		return row.Null, errs.SQL("22019", "invalid escape string").WithHint("Escape string must be empty or one character.")
+		return row.Null, errs.SQL("22025", "invalid escape string").WithHint("Escape string must be empty or one character.")
 	}
 	if escape == "\\" {
 		return a, nil
@@ -109,7 +109,7 @@ func similarEscape(args []row.Value) (row.Value, error) {
 		escape = args[1].Str()
 	}
 	if utf8.RuneCountInString(escape) > 1 {
-		return row.Null, errs.SQL("22019", "invalid escape string").WithHint("Escape string must be empty or one character.")
+		return row.Null, errs.SQL("22025", "invalid escape string").WithHint("Escape string must be empty or one character.")
 	}
 	var out strings.Builder
 	out.WriteString("^(?:")
@@ -165,7 +165,7 @@ func compileRegexp(pattern, flags string) (*regexp.Regexp, error) {
 	if re != nil {
 		return re, nil
 	}
-	prefix, literal := "s", false // in PostgreSQL . matches a newline
+	prefix, literal, expanded := "s", false, false // in PostgreSQL . matches a newline
 	for _, f := range flags {
 		switch f {
 		case 'i':
@@ -182,10 +182,13 @@ func compileRegexp(pattern, flags string) (*regexp.Regexp, error) {
 		case 'q':
 			literal = true
 		case 'x':
-			return nil, errs.SQL("0A000", "expanded regular expression syntax is not supported")
+			expanded = true
 		default:
 			return nil, errs.SQL("22023", "invalid regular expression option: \"%c\"", f)
 		}
+	}
+	if expanded {
+		pattern = collapse(pattern)
 	}
 	var translated string
 	if strings.HasPrefix(pattern, "***=") {
@@ -218,6 +221,30 @@ func compileRegexp(pattern, flags string) (*regexp.Regexp, error) {
 	regexps.m[key] = re
 	regexps.Unlock()
 	return re, nil
+}
+
+// collapse drops blanks and comments of expanded syntax.
+func collapse(p string) string {
+	var out strings.Builder
+	for i := 0; i < len(p); i++ {
+		switch c := p[i]; {
+		case c == '\\' && i+1 < len(p):
+			out.WriteString(p[i : i+2])
+			i++
+		case c == '[':
+			end := max(bracketEnd(p, i), i)
+			out.WriteString(p[i : end+1])
+			i = end
+		case c == '#':
+			for i < len(p) && p[i] != '\n' {
+				i++
+			}
+		case c == ' ' || c >= '\t' && c <= '\r':
+		default:
+			out.WriteByte(c)
+		}
+	}
+	return out.String()
 }
 
 // translateRegexp writes PostgreSQL's ARE escapes as RE2's.
@@ -453,8 +480,8 @@ func regexpReplace(args []row.Value) (row.Value, error) {
 // regexpReplaceFrom is regexp_replace(text, pattern, replacement, start [, n [, flags]]).
 func regexpReplaceFrom(args []row.Value) (row.Value, error) {
 	start, err := startAt(args[0].Str(), args[3].Int())
-	if err != nil {
-		return row.Null, err
+	if err != nil || start < 0 {
+		return args[0], err
 	}
 	nth := 1
 	if len(args) > 4 {
@@ -477,7 +504,7 @@ func badParameter(name string, n int64) error {
 	return errs.SQL("22023", "invalid value for parameter \"%s\": %d", name, n)
 }
 
-// startAt is the byte index of the n-th character, from 1.
+// startAt is the byte index of the n-th character, from 1; -1: past the end.
 func startAt(s string, n int64) (int, error) {
 	if n < 1 {
 		return 0, badParameter("start", n)
@@ -486,6 +513,9 @@ func startAt(s string, n int64) (int, error) {
 	for ; n > 1 && i < len(s); n-- {
 		_, w := utf8.DecodeRuneInString(s[i:])
 		i += w
+	}
+	if n > 1 {
+		return -1, nil
 	}
 	return i, nil
 }
@@ -592,8 +622,8 @@ func regexpCount(args []row.Value) (row.Value, error) {
 	}
 	flags, _ := regexpFlags(args, 3)
 	re, err := compileRegexp(args[1].Str(), flags)
-	if err != nil {
-		return row.Null, err
+	if err != nil || start < 0 {
+		return row.NewInt(0), err
 	}
 	return row.NewInt(int64(len(re.FindAllStringIndex(args[0].Str()[start:], -1)))), nil
 }
@@ -619,7 +649,7 @@ func nthMatch(args []row.Value, flagsAt int) (s string, m []int, groups int, err
 	}
 	flags, _ := regexpFlags(args, flagsAt)
 	re, err := compileRegexp(args[1].Str(), flags)
-	if err != nil {
+	if err != nil || start < 0 {
 		return "", nil, 0, err
 	}
 	all := re.FindAllStringSubmatchIndex(s[start:], nth)
@@ -651,8 +681,10 @@ func regexpSubstr(args []row.Value) (row.Value, error) {
 }
 
 func regexpInstr(args []row.Value) (row.Value, error) {
-	flagged := args
-	s, m, _, err := nthMatch(flagged, 5)
+	if len(args) > 4 && args[4].Int() != 0 && args[4].Int() != 1 {
+		return row.Null, badParameter("endoption", args[4].Int())
+	}
+	s, m, _, err := nthMatch(args, 5)
 	if err != nil || m == nil {
 		return row.NewInt(0), err
 	}

@@ -56,7 +56,7 @@ var dateTime = []def{
 	{"extract(text,interval) numeric", 0, extractInterval},
 	{"date_part(text,timestamp) float8", 0, asFloat(extractTimestamp)},
 	{"date_part(text,timestamptz) float8", stable, zonedPart},
-	{"date_part(text,date) float8", 0, asFloat(extractDate)},
+	{"date_part(text,date) float8", 0, datePart},
 	{"date_part(text,time) float8", 0, asFloat(extractTime)},
 	{"date_part(text,timetz) float8", 0, asFloat(extractTimeTZ)},
 	{"date_part(text,interval) float8", 0, asFloat(extractInterval)},

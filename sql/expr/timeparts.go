@@ -75,8 +75,8 @@ func dateField(s string) string {
 	return ""
 }
 
-func noField(name, field, typ string) error {
-	if dateField(field) == "" {
+func noField(name, typ string) error {
+	if dateField(name) == "" {
 		return errs.SQL("22023", "unit \"%s\" not recognized for type %s", name, typ)
 	}
 	return errs.SQL("0A000", "unit \"%s\" not supported for type %s", name, typ)
@@ -123,7 +123,7 @@ func extractLocal(field string, local int64, utc int64, offset int, zoned bool, 
 	if v, ok := extractDay(dateField(field), p); ok {
 		return v, nil
 	}
-	return row.Null, noField(field, field, typ)
+	return row.Null, noField(field, typ)
 }
 
 // extractDay is the fields of a date.
@@ -184,7 +184,7 @@ func extractInfinite(field string, sign int, typ string) (row.Value, error) {
 		}
 		return row.NumericNegInf, nil
 	case "":
-		return row.Null, noField(field, field, typ)
+		return row.Null, noField(field, typ)
 	}
 	return row.Null, nil
 }
@@ -221,7 +221,7 @@ func extractDate(field, v row.Value) (row.Value, error) {
 	if out, ok := extractDay(name, partsOf(v.Int()*microsPerDay)); ok {
 		return out, nil
 	}
-	return row.Null, noField(field.Str(), field.Str(), "date")
+	return row.Null, noField(field.Str(), "date")
 }
 
 func extractTime(field, v row.Value) (row.Value, error) {
@@ -229,7 +229,7 @@ func extractTime(field, v row.Value) (row.Value, error) {
 	case "microseconds", "milliseconds", "second", "minute", "hour", "epoch":
 		return extractLocal(field.Str(), v.Int(), v.Int(), 0, false, "")
 	}
-	return row.Null, noField(field.Str(), field.Str(), "time without time zone")
+	return row.Null, noField(field.Str(), "time without time zone")
 }
 
 func extractTimeTZ(field, v row.Value) (row.Value, error) {
@@ -237,7 +237,7 @@ func extractTimeTZ(field, v row.Value) (row.Value, error) {
 	case "microseconds", "milliseconds", "second", "minute", "hour", "epoch", "timezone", "timezone_hour", "timezone_minute":
 		return extractLocal(field.Str(), v.Int(), v.Int()+int64(v.West())*microsPerSecond, -int(v.West()), true, "")
 	}
-	return row.Null, noField(field.Str(), field.Str(), "time with time zone")
+	return row.Null, noField(field.Str(), "time with time zone")
 }
 
 func extractInterval(field, v row.Value) (row.Value, error) {
@@ -276,7 +276,7 @@ func extractInterval(field, v row.Value) (row.Value, error) {
 		}
 		return numericAdd(row.RoundNumeric(row.NewNumeric(seconds, 0), 6), row.NewNumeric(micros, 6))
 	}
-	return row.Null, noField(field.Str(), field.Str(), "interval")
+	return row.Null, noField(field.Str(), "interval")
 }
 
 // asFloat makes date_part of extract.
@@ -288,6 +288,15 @@ func asFloat(f binaryFunc) binaryFunc {
 		}
 		return row.NewFloat(v.NumericFloat()), nil
 	}
+}
+
+// datePart is date_part of a date's midnight: it knows hours, which extract of a date refuses.
+func datePart(field, v row.Value) (row.Value, error) {
+	t, err := dateToTimestamp(v)
+	if err != nil {
+		return row.Null, err
+	}
+	return asFloat(extractTimestamp)(field, t)
 }
 
 func zonedPart(ctx *Ctx, args []row.Value) (row.Value, error) {
@@ -330,7 +339,11 @@ func truncLocal(field string, local int64, typ string) (int64, error) {
 	case "millennium":
 		return midnight(floorDiv(p.year-1, 1000)*1000+1, 1, 1), nil
 	}
-	return 0, noField(field, field, typ)
+	return 0, noUnit(field, typ)
+}
+
+func noUnit(name, typ string) error {
+	return errs.SQL("22023", "unit \"%s\" not recognized for type %s", name, typ)
 }
 
 func truncTimestamp(field, v row.Value) (row.Value, error) {
@@ -346,14 +359,14 @@ func truncTimestamp(field, v row.Value) (row.Value, error) {
 
 func truncZoned(ctx *Ctx, args []row.Value) (row.Value, error) {
 	loc, v := ctx.location(), args[1]
+	if v.IsInf() != 0 {
+		return v, nil
+	}
 	if len(args) > 2 {
 		var err error
 		if loc, err = Zone(args[2].Str()); err != nil {
 			return row.Null, err
 		}
-	}
-	if v.IsInf() != 0 {
-		return v, nil
 	}
 	n, err := truncLocal(args[0].Str(), row.UTCToLocal(v.Int(), loc), "timestamp with time zone")
 	if err != nil {
@@ -399,5 +412,5 @@ func truncInterval(field, v row.Value) (row.Value, error) {
 		return row.Null, errs.SQL("0A000", "unit \"%s\" not supported for type interval", field.Str()).
 			WithDetail("Months usually have fractional weeks.")
 	}
-	return row.Null, noField(field.Str(), field.Str(), "interval")
+	return row.Null, noUnit(field.Str(), "interval")
 }

@@ -134,7 +134,7 @@ func ordinal(n int, upper bool) string {
 
 // formatTime is to_char of a timestamp, timestamptz (zoned) or interval.
 func formatTime(ctx *Ctx, template string, v row.Value, zoned bool) (row.Value, error) {
-	if v.IsInf() != 0 {
+	if v.IsInf() != 0 || template == "" {
 		return row.Null, nil
 	}
 	var p clockParts
@@ -233,6 +233,9 @@ func formatPart(out *strings.Builder, part templatePart, p clockParts, zone stri
 		}
 		out.WriteString(cased(w, s))
 	case "AD", "BC", "A.D.", "B.C.":
+		if interval {
+			return notForInterval()
+		}
 		s := "AD"
 		if p.year <= 0 && !interval {
 			s = "BC"
@@ -264,6 +267,9 @@ func formatPart(out *strings.Builder, part templatePart, p clockParts, zone stri
 		number(period(p.year, 100), 2)
 	case "MONTH", "MON", "RM":
 		m := p.month
+		if interval && len(w) != 2 {
+			return notForInterval()
+		}
 		if interval && m == 0 {
 			return nil
 		}
@@ -281,9 +287,8 @@ func formatPart(out *strings.Builder, part templatePart, p clockParts, zone stri
 	case "MM":
 		number(p.month, 2)
 	case "DAY", "DY", "D", "ID", "IW", "WW", "W", "J", "IDDD", "DDD":
-		if interval && w != "DDD" {
-			return errs.SQL("22007", "invalid format specification for an interval value").
-				WithHint("Intervals are not tied to specific calendar dates.")
+		if interval && strings.ToUpper(w) != "DDD" {
+			return notForInterval()
 		}
 		formatDayPart(w, p, doy, isoWeekNumber, number, name)
 	case "DD":
@@ -305,6 +310,11 @@ func formatPart(out *strings.Builder, part templatePart, p clockParts, zone stri
 		}
 	}
 	return nil
+}
+
+func notForInterval() error {
+	return errs.SQL("22007", "invalid format specification for an interval value").
+		WithHint("Intervals are not tied to specific calendar dates.")
 }
 
 func formatDayPart(word string, p clockParts, doy, week int, number func(n, width int), name func(s string, width int)) {

@@ -3,6 +3,7 @@ package expr
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 
 	"github.com/miracledb/miracledb/internal/errs"
@@ -11,21 +12,21 @@ import (
 
 // numberTemplate is a parsed template of to_char and to_number for numbers (PostgreSQL 9.8.2).
 type numberTemplate struct {
-	parts                              []string // 9 0 . , D G S MI PL SG PR L TH th V EEEE RN, or "\x00"+literal
-	fill                               bool
-	before, after                      int // digits on either side of the point
-	zeroFrom                           int // index among the digits before the point from which zeros are shown; -1: none
-	decimal, multiply                  bool
-	sLead, sTrail, hasMI, hasPL, hasSG bool
-	bracket, exponent, roman           bool
-	scaleDigits                        int
+	parts                       []string // 9 0 . , D G S MI PL SG PR L TH th V EEEE RN, or "\x00"+literal
+	fill                        bool
+	before, after               int // digits on either side of the point
+	zeroFrom                    int // index among the digits before the point from which zeros are shown; -1: none
+	decimal, multiply           bool
+	sLead, sTrail, hasMI, hasSG bool
+	bracket, exponent, roman    bool
+	scaleDigits                 int
 }
 
 func parseNumberTemplate(s string) (*numberTemplate, error) {
 	t := &numberTemplate{zeroFrom: -1}
 	for s != "" {
 		word := ""
-		for _, w := range []string{"EEEE", "FM", "MI", "PL", "SG", "PR", "RN", "TH", "9", "0", ".", ",", "D", "G", "S", "L", "V"} {
+		for _, w := range []string{"EEEE", "FM", "MI", "PL", "SG", "PR", "RN", "TH", "9", "0", ".", ",", "D", "G", "S", "L", "V", "B", "C"} {
 			if len(s) >= len(w) && strings.EqualFold(s[:len(w)], w) {
 				word = w
 				break
@@ -94,8 +95,6 @@ func (t *numberTemplate) add(word, raw string) error {
 		}
 	case "MI":
 		t.hasMI = true
-	case "PL":
-		t.hasPL = true
 	case "SG":
 		t.hasSG = true
 	case "PR":
@@ -151,7 +150,13 @@ func toCharNumber(v row.Value, template string) (row.Value, error) {
 			intPart = "0"
 		}
 	}
-	overflow := len(intPart) > t.before || !finite(v)
+	if v.IsNaN() {
+		intPart = "NaN"
+	}
+	if t.fill && intPart == "" && t.before > 0 && strings.Trim(fracPart, "0") == "" && t.lastZeroAfter() == 0 {
+		intPart = "0"
+	}
+	overflow := len(intPart) > t.before || v.IsInf() != 0
 	return row.NewText(t.layout(intPart, fracPart, negative, overflow)), nil
 }
 
@@ -163,7 +168,7 @@ func (t *numberTemplate) layout(intPart, fracPart string, negative, overflow boo
 			out.WriteByte(' ')
 		}
 	}
-	signed := t.sLead || t.sTrail || t.hasMI || t.hasPL || t.hasSG || t.bracket
+	signed := t.sLead || t.sTrail || t.hasMI || t.hasSG || t.bracket
 	sign := "+"
 	if negative {
 		sign = "-"
@@ -234,13 +239,12 @@ func (t *numberTemplate) layout(intPart, fracPart string, negative, overflow boo
 			}
 			at++
 		case ".", "D":
+			if intPart == "NaN" {
+				return out.String()
+			}
 			start()
 			afterPoint = true
-			if !t.fill || fracShown != "" || overflow {
-				out.WriteByte('.')
-			} else {
-				out.WriteByte('.')
-			}
+			out.WriteByte('.')
 		case ",", "G":
 			if started {
 				out.WriteByte(',')
@@ -278,7 +282,9 @@ func (t *numberTemplate) layout(intPart, fracPart string, negative, overflow boo
 				fmt.Sscanf(intPart[max(0, len(intPart)-2):], "%d", &n)
 				out.WriteString(ordinal(n, part == "TH"))
 			}
-		case "L", "V":
+		case "L":
+			out.WriteByte(' ')
+		case "V", "B", "C":
 		default:
 			out.WriteString(part[1:])
 		}
@@ -361,9 +367,22 @@ func toCharInt(a, b row.Value) (row.Value, error) {
 	return toCharNumber(row.NumericFromInt(a.Int()), b.Str())
 }
 
+// toCharFloat rounds the float itself, half to even on its binary value, and only then writes digits.
 func toCharFloat(digits int) binaryFunc {
 	return func(a, b row.Value) (row.Value, error) {
-		return toCharNumber(row.NumericFromFloat(a.Float(), digits), b.Str())
+		f := a.Float()
+		t, err := parseNumberTemplate(b.Str())
+		if err != nil {
+			return row.Null, err
+		}
+		if t.exponent || t.multiply || isInf(f) || f != f || math.Abs(f) > 1e15 {
+			return toCharNumber(row.NumericFromFloat(f, digits), b.Str())
+		}
+		v, err := row.NumericFromString(strconv.FormatFloat(f, 'f', t.after, 64))
+		if err != nil {
+			return row.Null, err
+		}
+		return toCharNumber(v, b.Str())
 	}
 }
 
