@@ -122,6 +122,9 @@ func compileCall(e *Call) (Evaluator, error) {
 			return compileBinary(f, args, e.Args), nil
 		}
 	}
+	if r, ok := namedRecord(e); ok {
+		return compileRecordJSON(f, r, args[0]), nil
+	}
 	types := argTypes(e.Args)
 	if e.VariadicArray {
 		types = append(types[:len(types)-1], row.T(row.ElementOf(types[len(types)-1].OID)))
@@ -149,6 +152,35 @@ func compileCall(e *Call) (Evaluator, error) {
 		}
 		return eval(ctx, values)
 	}, nil
+}
+
+// namedRecord is the record whose fields' names a JSON function shows.
+func namedRecord(e *Call) (*Record, bool) {
+	switch e.Func.Name {
+	case "row_to_json", "to_json", "to_jsonb":
+		r, ok := e.Args[0].(*Record)
+		return r, ok
+	}
+	return nil, false
+}
+
+func compileRecordJSON(f *Func, r *Record, arg Evaluator) Evaluator {
+	fields := &recordFields{r.Names, argTypes(r.Fields)}
+	binary := f.Name == "to_jsonb"
+	return func(ctx *Ctx, in row.Row) (row.Value, error) {
+		v, err := arg(ctx, in)
+		if err != nil {
+			return row.Null, err
+		}
+		out, err := appendRecordJSON(ctx, nil, fields, v, compactStyle)
+		if err != nil {
+			return row.Null, err
+		}
+		if binary {
+			return jsonb(string(out))
+		}
+		return row.NewText(string(out)), nil
+	}
 }
 
 func compileUnary(f *Func, arg Evaluator) Evaluator {
