@@ -1,0 +1,187 @@
+package expr
+
+import "github.com/miracledb/miracledb/internal/row"
+
+// Fold replaces what can be computed at plan time by constants: immutable functions and casts of constants. What would
+// raise an error is left, to raise it when (and if) it is executed. The input is not changed.
+func Fold(e Expr) Expr {
+	if e == nil {
+		return nil
+	}
+	folded := foldChildren(e)
+	switch f := folded.(type) {
+	case *Call:
+		if f.Func.Kind != ScalarFunc || f.Func.Volat != Immutable || !constants(f.Args) {
+			return folded
+		}
+	case *Cast:
+		if _, ok := f.Arg.(*Const); !ok || !foldableCast(f) {
+			return folded
+		}
+	case *And:
+		return foldLogic(f.Args, false, func(list []Expr) Expr { return &And{Args: list} })
+	case *Or:
+		return foldLogic(f.Args, true, func(list []Expr) Expr { return &Or{Args: list} })
+	case *Not:
+		if !constants([]Expr{f.Arg}) {
+			return folded
+		}
+	case *Array:
+		if !constants(f.Elems) {
+			return folded
+		}
+	case *IsNull:
+		if !constants([]Expr{f.Arg}) {
+			return folded
+		}
+	default:
+		return folded
+	}
+	eval, err := Compile(folded)
+	if err != nil {
+		return folded
+	}
+	v, err := eval(&Ctx{}, nil)
+	if err != nil {
+		return folded
+	}
+	return &Const{Value: v, Typ: folded.Type()}
+}
+
+// foldableCast reports whether a cast of a constant depends on nothing but the constant: not on the time zone, the
+// transaction's time or the catalog.
+func foldableCast(c *Cast) bool {
+	for _, t := range []row.OID{c.To.OID, row.ElementOf(c.To.OID), c.Arg.Type().OID, row.ElementOf(c.Arg.Type().OID)} {
+		switch t {
+		case row.TimestampTZ, row.TimeTZ, row.Timestamp, row.Date, row.Time:
+			return !isString(c.Arg.Type().OID) && c.Arg.Type().OID != row.TimestampTZ && c.To.OID != row.TimestampTZ && c.To.OID != row.TimeTZ
+		case row.Oid, row.XID:
+		default:
+			if isOIDLike(t) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func constants(list []Expr) bool {
+	for _, e := range list {
+		if _, ok := e.(*Const); !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// foldLogic drops the constants of AND (decisive false) and OR (decisive true) that change nothing.
+func foldLogic(list []Expr, decisive bool, make func([]Expr) Expr) Expr {
+	kept := []Expr{}
+	for _, e := range list {
+		c, ok := e.(*Const)
+		if !ok || c.Value.IsNull() {
+			kept = append(kept, e)
+			continue
+		}
+		if c.Value.Bool() == decisive {
+			if len(kept) == 0 { // what stands before may raise an error
+				return c
+			}
+			kept = append(kept, e)
+			break
+		}
+	}
+	switch len(kept) {
+	case 0:
+		return &Const{Value: row.NewBool(!decisive), Typ: boolean}
+	case 1:
+		return kept[0]
+	}
+	return make(kept)
+}
+
+func foldAll(list []Expr) []Expr {
+	if list == nil {
+		return nil
+	}
+	out := make([]Expr, len(list))
+	for i, e := range list {
+		out[i] = Fold(e)
+	}
+	return out
+}
+
+// foldChildren copies e with folded children.
+func foldChildren(e Expr) Expr {
+	switch e := e.(type) {
+	case *Call:
+		c := *e
+		c.Args = foldAll(e.Args)
+		return &c
+	case *Cast:
+		c := *e
+		c.Arg = Fold(e.Arg)
+		return &c
+	case *And:
+		return &And{Args: foldAll(e.Args)}
+	case *Or:
+		return &Or{Args: foldAll(e.Args)}
+	case *Not:
+		return &Not{Arg: Fold(e.Arg)}
+	case *IsNull:
+		return &IsNull{Arg: Fold(e.Arg), Negated: e.Negated}
+	case *BoolTest:
+		c := *e
+		c.Arg = Fold(e.Arg)
+		return &c
+	case *Distinct:
+		c := *e
+		c.Left, c.Right = Fold(e.Left), Fold(e.Right)
+		return &c
+	case *Case:
+		c := *e
+		c.Whens = make([]When, len(e.Whens))
+		for i, w := range e.Whens {
+			c.Whens[i] = When{Fold(w.Cond), Fold(w.Then)}
+		}
+		c.Else = Fold(e.Else)
+		return &c
+	case *Coalesce:
+		c := *e
+		c.Args = foldAll(e.Args)
+		return &c
+	case *MinMax:
+		c := *e
+		c.Args = foldAll(e.Args)
+		return &c
+	case *NullIf:
+		c := *e
+		c.Left, c.Right = Fold(e.Left), Fold(e.Right)
+		return &c
+	case *AnyAll:
+		c := *e
+		c.Left, c.Array = Fold(e.Left), Fold(e.Array)
+		return &c
+	case *Array:
+		c := *e
+		c.Elems = foldAll(e.Elems)
+		return &c
+	case *Record:
+		c := *e
+		c.Fields = foldAll(e.Fields)
+		return &c
+	case *Field:
+		c := *e
+		c.Arg = Fold(e.Arg)
+		return &c
+	case *Subscript:
+		c := *e
+		c.Arg, c.Lower, c.Upper = Fold(e.Arg), foldAll(e.Lower), foldAll(e.Upper)
+		return &c
+	case *Subquery:
+		c := *e
+		c.Left = foldAll(e.Left)
+		return &c
+	}
+	return e
+}
