@@ -123,7 +123,7 @@ func TestServerProcess(t *testing.T) {
 		pprof.StartCPUProfile(f)
 		defer pprof.StopCPUProfile()
 	}
-	l, catalog := newLog(t)
+	l, catalog := newLog(t, t.TempDir())
 	s, err := Open(context.Background(), Options{Log: l, Catalog: catalog, ClusterID: "bench", NodeID: 1})
 	if err != nil {
 		t.Fatal(err)

@@ -148,7 +148,10 @@ func (c *conn) write(ctx context.Context) {
 }
 
 func (c *conn) answer(ctx context.Context, p pending) error {
-	defer c.server.frames.give(p.request.held)
+	defer func() {
+		c.server.frames.give(p.request.held)
+		c.server.fetches.give(p.request.reading)
+	}()
 	a, err := p.finish(ctx)
 	if err != nil {
 		return err

@@ -17,7 +17,7 @@ const fetchBytes = 55 << 20
 // fetch answers with what the partitions have, or waits until they have MinBytes or MaxWait is over. There are no fetch
 // sessions: session id 0 tells the client to send full requests (KIP-227).
 func (s *Server) fetch(ctx context.Context, r *request, q *kmsg.FetchRequest) answer {
-	f := fetching{server: s, request: q, partitions: make([]fetched, 0, len(q.Topics))}
+	f := fetching{server: s, frame: r, request: q, partitions: make([]fetched, 0, len(q.Topics))}
 	if q.SessionID != 0 {
 		f.code = kerr.FetchSessionIDNotFound.Code
 		q.Topics = nil
@@ -52,6 +52,7 @@ func (s *Server) fetch(ctx context.Context, r *request, q *kmsg.FetchRequest) an
 // fetching is one Fetch with what has been read for it, partitions in the order of the request's.
 type fetching struct {
 	server     *Server
+	frame      *request
 	request    *kmsg.FetchRequest
 	code       int16
 	partitions []fetched
@@ -99,6 +100,8 @@ func (f *fetching) resolve(version int16) []log.Partition {
 // read reads every partition from its offset on, until the request's bytes are used up.
 func (f *fetching) read(ctx context.Context) {
 	f.bytes, f.failed = 0, false
+	f.server.fetches.give(f.frame.reading)
+	f.frame.reading = 0
 	maximum := fetchBytes
 	if f.request.MaxBytes > 0 {
 		maximum = min(maximum, int(f.request.MaxBytes))
@@ -123,8 +126,11 @@ func (f *fetching) readOne(ctx context.Context, p *fetched, want *kmsg.FetchRequ
 		return
 	}
 	var err error
-	if room > 0 {
-		p.records, err = f.server.log.Read(ctx, p.partition, want.FetchOffset, log.ReadLimit{MaxBytes: max(1, min(room, int(want.PartitionMaxBytes)))})
+	if room = min(room, max(1, int(want.PartitionMaxBytes))); room > 0 && f.take(ctx, room) {
+		p.records, err = f.server.log.Read(ctx, p.partition, want.FetchOffset, log.ReadLimit{MaxBytes: room})
+		spare := max(0, min(int64(room), f.server.fetches.size)-int64(len(p.records)))
+		f.server.fetches.give(spare)
+		f.frame.reading -= spare
 	}
 	// After the read: the high watermark is never below what is given.
 	bounds, boundsErr := f.server.log.Bounds(p.partition)
@@ -140,6 +146,23 @@ func (f *fetching) readOne(ctx context.Context, p *fetched, want *kmsg.FetchRequ
 	default:
 		p.code = errorCode(err)
 	}
+}
+
+// take takes n bytes for a read out of the server's budget, until the answer is sent. Who holds some already does not wait
+// for more: what there is goes out first.
+func (f *fetching) take(ctx context.Context, n int) bool {
+	b := f.server.fetches
+	want := min(int64(n), b.size)
+	if !b.free.TryAcquire(want) {
+		if f.frame.reading > 0 {
+			return false
+		}
+		if _, err := b.take(ctx, want); err != nil {
+			return false
+		}
+	}
+	f.frame.reading += want
+	return true
 }
 
 // epochFault compares the leader epoch that a client believes in with ours; -1: it does not say.

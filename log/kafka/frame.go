@@ -58,6 +58,7 @@ type request struct {
 	clientID     string
 	body         []byte
 	held         int64 // bytes of the server's budget, until it is answered
+	reading      int64 // bytes of the server's budget for what a fetch has read, until it is answered
 	conn         *conn
 }
 

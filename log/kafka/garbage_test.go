@@ -87,7 +87,7 @@ func TestCutAtEveryByte(t *testing.T) {
 	}
 }
 
-// A frame larger than the budget waits for memory; many at once are all answered.
+// Who finds no memory waits for it; many produces and fetches at once are all answered.
 func TestBudget(t *testing.T) {
 	l, catalog := newLog(t)
 	address := serve(t, l, catalog, func(o *Options) { o.InflightBytes = 3 << 20 })
@@ -95,7 +95,16 @@ func TestBudget(t *testing.T) {
 	large := batch(t, record.None, string(make([]byte, 900<<10)))
 	var all sync.WaitGroup
 	for range 4 {
-		p := dial(t, address)
+		p, reader := dial(t, address), dial(t, address)
+		all.Go(func() {
+			for offset := int64(0); offset < 20; {
+				q := fetchRequest("t", offset, time.Second)
+				q.MaxBytes, q.Topics[0].Partitions[0].PartitionMaxBytes = 10<<20, 10<<20
+				for rest := reader.ask(q).(*kmsg.FetchResponse).Topics[0].Partitions[0].RecordBatches; len(rest) > 0; offset++ {
+					_, rest, _ = record.Parse(rest)
+				}
+			}
+		})
 		all.Go(func() {
 			for range 5 {
 				if a := p.ask(produce(9, "t", 0, bytes.Clone(large))).(*kmsg.ProduceResponse); a.Topics[0].Partitions[0].ErrorCode != 0 {
@@ -149,7 +158,7 @@ func FuzzConnection(f *testing.F) {
 		}
 		c := newConn(s, &script{Reader: bytes.NewReader(in), closed: make(chan struct{})})
 		c.serve(context.Background())
-		for name, b := range map[string]*budget{"frames": s.frames, "decoding": s.decoding} {
+		for name, b := range map[string]*budget{"frames": s.frames, "decoding": s.decoding, "fetches": s.fetches} {
 			if !b.free.TryAcquire(b.size) {
 				t.Errorf("%s: memory was not given back", name)
 			}

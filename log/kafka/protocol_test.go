@@ -287,10 +287,10 @@ func TestLogAppendTime(t *testing.T) {
 	p := dial(t, serve(t, l, catalog))
 	catalog.CreateTopic(context.Background(), "t", 1, map[string]string{"message.timestamp.type": "LogAppendTime"})
 	before := time.Now().UnixMilli()
-	p.ask(produce(9, "t", 0, batch(t, record.LZ4, "x")))
+	produced := p.ask(produce(9, "t", 0, batch(t, record.LZ4, "x"))).(*kmsg.ProduceResponse).Topics[0].Partitions[0]
 	a := p.ask(fetchRequest("t", 0, 0)).(*kmsg.FetchResponse)
 	b, _, err := record.Parse(a.Topics[0].Partitions[0].RecordBatches)
-	if err != nil || !b.LogAppendTime() || b.MaxTimestamp < before || b.MaxTimestamp > time.Now().UnixMilli() {
+	if err != nil || !b.LogAppendTime() || b.MaxTimestamp != produced.LogAppendTime || b.MaxTimestamp < before || b.MaxTimestamp > time.Now().UnixMilli() {
 		t.Fatalf("%+v %v", b, err)
 	}
 }

@@ -51,7 +51,8 @@ type Options struct {
 	Group group.Options
 	// MaxConnections bounds open connections: each has two goroutines and a buffer. 0: 10,000.
 	MaxConnections int
-	// InflightBytes bounds the requests in memory that have not been answered. 0: 512 MiB.
+	// InflightBytes bounds the requests in memory that have not been answered, and as much again the answers to fetches
+	// that have not been sent. 0: 512 MiB.
 	InflightBytes limit.Bytes
 	// IdleTimeout closes a connection on which no request came for so long. 0: 10 min (connections.max.idle.ms).
 	IdleTimeout time.Duration
@@ -85,6 +86,7 @@ type Server struct {
 	coordinator *coordinator
 	frames      *budget // bytes of requests that were not answered yet
 	decoding    *budget // bytes that decoding may take, see decodeFactor
+	fetches     *budget // bytes of answers to fetches that were not sent yet
 
 	mu struct {
 		sync.Mutex
@@ -98,7 +100,8 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 		return nil, errs.New(errs.Invalid, "kafka: Log, Catalog and ClusterID are needed")
 	}
 	o = o.withDefaults()
-	s := &Server{options: o, log: o.Log, frames: newBudget(int64(o.InflightBytes)), decoding: newBudget(decodeFactor * otherRequest)}
+	s := &Server{options: o, log: o.Log, frames: newBudget(int64(o.InflightBytes)), fetches: newBudget(int64(o.InflightBytes)),
+		decoding: newBudget(decodeFactor * otherRequest)}
 	s.mu.conns = map[*conn]struct{}{}
 	var err error
 	s.coordinator, err = openCoordinator(ctx, o)

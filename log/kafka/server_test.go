@@ -42,8 +42,10 @@ func serve(t testing.TB, l Log, catalog Catalog, change ...func(*Options)) strin
 		if err := <-done; err != nil {
 			t.Errorf("Serve: %v", err)
 		}
-		if !s.frames.free.TryAcquire(s.frames.size) {
-			t.Error("memory of requests was not given back")
+		for name, b := range map[string]*budget{"frames": s.frames, "decoding": s.decoding, "fetches": s.fetches} {
+			if !b.free.TryAcquire(b.size) {
+				t.Errorf("%s: memory was not given back", name)
+			}
 		}
 	})
 	return listener.Addr().String()
