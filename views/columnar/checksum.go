@@ -37,31 +37,52 @@ func (want fileSum) verify(fs vfs.FS, path string) error {
 	return nil
 }
 
-// summingFile writes a file and sums what it writes.
+// summingFile writes a file and sums what it writes. It copies into a buffer of its own: a vfs.File may change the bytes
+// that it is given, which io.Writer forbids and the Parquet library relies on.
 type summingFile struct {
 	f    vfs.File
 	h    *xxh3.Hasher
+	buf  []byte
 	size int64
 }
+
+const summingBuffer = 256 << 10
 
 func createSumming(fs vfs.FS, path string) (*summingFile, error) {
 	f, err := fs.Create(path, vfs.WriteCategory)
 	if err != nil {
 		return nil, err
 	}
-	return &summingFile{f: f, h: xxh3.New()}, nil
+	return &summingFile{f: f, h: xxh3.New(), buf: make([]byte, 0, summingBuffer)}, nil
 }
 
 func (s *summingFile) Write(p []byte) (int, error) {
-	n, err := s.f.Write(p)
-	s.h.Write(p[:n])
-	s.size += int64(n)
-	return n, err
+	for n := len(p); ; {
+		k := copy(s.buf[len(s.buf):cap(s.buf)], p)
+		s.buf = s.buf[:len(s.buf)+k]
+		if p = p[k:]; len(p) == 0 {
+			return n, nil
+		}
+		if err := s.drain(); err != nil {
+			return 0, err
+		}
+	}
+}
+
+func (s *summingFile) drain() error {
+	s.h.Write(s.buf)
+	s.size += int64(len(s.buf))
+	_, err := s.f.Write(s.buf)
+	s.buf = s.buf[:0]
+	return err
 }
 
 // finish makes the file durable (its name is the caller's business) and gives its sum.
 func (s *summingFile) finish() (fileSum, error) {
-	err := s.f.Sync()
+	err := s.drain()
+	if err == nil {
+		err = s.f.Sync()
+	}
 	if cerr := s.f.Close(); err == nil {
 		err = cerr
 	}
