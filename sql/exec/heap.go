@@ -34,7 +34,7 @@ func AppendRowKey(dst []byte, rel *catalog.Relation, key []row.Value) []byte {
 }
 
 // Get reads one row.
-func (s *HeapSource) Get(ctx context.Context, rel *catalog.Relation, key []row.Value, lock plan.LockStrength) (row.Row, bool, error) {
+func (s *HeapSource) Get(ctx context.Context, rel *catalog.Relation, key []row.Value, want []int, lock plan.LockStrength) (row.Row, bool, error) {
 	var stack [96]byte
 	encoded := AppendRowKey(stack[:0], rel, key)
 	if lock != plan.NoLock {
@@ -46,7 +46,7 @@ func (s *HeapSource) Get(ctx context.Context, rel *catalog.Relation, key []row.V
 	if err != nil || !found {
 		return nil, false, err
 	}
-	r, err := decode(rel, value, nil)
+	r, err := decode(rel, value, want)
 	return r, err == nil, err
 }
 

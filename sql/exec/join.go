@@ -414,7 +414,7 @@ func (c *joinCursor) lookupRow(l row.Row, try func(r row.Row, index int) (bool, 
 	for i, at := range p.key {
 		primary[i] = key[at]
 	}
-	r, found, err := c.x.src.Get(c.x.ctx, p.scan.Relation, primary, p.scan.Lock)
+	r, found, err := c.x.src.Get(c.x.ctx, p.scan.Relation, primary, nil, p.scan.Lock)
 	if err != nil || !found {
 		return err
 	}

@@ -150,56 +150,10 @@ func walk(e expr.Expr, visit func(expr.Expr) error) error {
 	if err := visit(e); err != nil {
 		return err
 	}
-	for _, child := range children(e) {
+	for _, child := range expr.Children(e) {
 		if err := walk(child, visit); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-func children(e expr.Expr) []expr.Expr {
-	switch e := e.(type) {
-	case *expr.Call:
-		return e.Args
-	case *expr.Cast:
-		return []expr.Expr{e.Arg}
-	case *expr.And:
-		return e.Args
-	case *expr.Or:
-		return e.Args
-	case *expr.Not:
-		return []expr.Expr{e.Arg}
-	case *expr.IsNull:
-		return []expr.Expr{e.Arg}
-	case *expr.BoolTest:
-		return []expr.Expr{e.Arg}
-	case *expr.Distinct:
-		return []expr.Expr{e.Left, e.Right}
-	case *expr.Case:
-		var out []expr.Expr
-		for _, w := range e.Whens {
-			out = append(out, w.Cond, w.Then)
-		}
-		return append(out, e.Else)
-	case *expr.Coalesce:
-		return e.Args
-	case *expr.MinMax:
-		return e.Args
-	case *expr.NullIf:
-		return []expr.Expr{e.Left, e.Right}
-	case *expr.AnyAll:
-		return []expr.Expr{e.Left, e.Array}
-	case *expr.Array:
-		return e.Elems
-	case *expr.Record:
-		return e.Fields
-	case *expr.Field:
-		return []expr.Expr{e.Arg}
-	case *expr.Subscript:
-		return append(append([]expr.Expr{e.Arg}, e.Lower...), e.Upper...)
-	case *expr.Subquery:
-		return e.Left
 	}
 	return nil
 }

@@ -173,7 +173,7 @@ func (c *scanCursor) start() error {
 	c.requests = c.requests[1:]
 	c.out = c.out[:0]
 	if r.Index == nil && len(r.Equal) > 0 && len(r.Equal) == len(r.Relation.Key) {
-		found, ok, err := c.x.src.Get(c.x.ctx, r.Relation, r.Equal, r.Lock)
+		found, ok, err := c.x.src.Get(c.x.ctx, r.Relation, r.Equal, r.Columns, r.Lock)
 		if err != nil || !ok {
 			return err
 		}
@@ -218,6 +218,8 @@ type pointPlan struct {
 	exprs []expr.Evaluator // nil: the row as it is
 	// columns, when not nil, are the row's columns that the expressions are.
 	columns []int
+	// want are the columns of the row that are read.
+	want []int
 }
 
 // pointPlan compiles node as a point read; nil when it is none.
@@ -255,6 +257,9 @@ func (c *compiler) pointPlan(node plan.Node) (*pointPlan, error) {
 	if p.cond, err = c.predicate(a.rest); err != nil || project == nil {
 		return p, err
 	}
+	if scan.Lock == plan.NoLock {
+		p.want = neededColumns(project.Exprs, []expr.Expr{a.rest})
+	}
 	if p.columns = columnsOnly(project.Exprs); p.columns == nil {
 		p.exprs, err = c.exprs(project.Exprs)
 	}
@@ -286,15 +291,17 @@ func columnsOnly(list []expr.Expr) []int {
 }
 
 // pointRows is at most one row.
-type pointRows struct{ rows [1]row.Row }
+type pointRows struct {
+	rows [1]row.Row
+	done bool
+}
 
 func (r *pointRows) Next() ([]row.Row, error) {
-	if r.rows[0] == nil {
+	if r.done {
 		return nil, io.EOF
 	}
-	out := []row.Row{r.rows[0]}
-	r.rows[0] = nil
-	return out, nil
+	r.done = true
+	return r.rows[:], nil
 }
 
 func (r *pointRows) Close() error { return nil }
@@ -304,7 +311,7 @@ func (p *Prepared) runPoint(ctx context.Context, src Source, ectx *expr.Ctx) (Ro
 	if err != nil {
 		return nil, err
 	}
-	return &pointRows{[1]row.Row{r}}, nil
+	return &pointRows{rows: [1]row.Row{r}, done: r == nil}, nil
 }
 
 // get reads the row and computes the result's; nil: there is none.
@@ -318,7 +325,7 @@ func (p *pointPlan) get(ctx context.Context, src Source, ectx *expr.Ctx) (row.Ro
 		}
 		key = append(key, v)
 	}
-	r, found, err := src.Get(ctx, p.rel, key, p.lock)
+	r, found, err := src.Get(ctx, p.rel, key, p.want, p.lock)
 	if err != nil || !found {
 		return nil, err
 	}

@@ -11,8 +11,9 @@ import (
 // Source gives rows of relations at one snapshot, those of the transaction's own writes among them.
 type Source interface {
 	// Get reads the row with this primary key (one value per key column, none NULL); found is false when there is none.
-	// With a lock the row is locked first.
-	Get(ctx context.Context, rel *catalog.Relation, key []row.Value, lock plan.LockStrength) (r row.Row, found bool, err error)
+	// With a lock the row is locked first. want lists the columns that will be read, in rising order (others may be NULL);
+	// nil: all.
+	Get(ctx context.Context, rel *catalog.Relation, key []row.Value, want []int, lock plan.LockStrength) (r row.Row, found bool, err error)
 	// Scan reads the rows of a relation that are within the request's bounds.
 	Scan(ctx context.Context, s *ScanRequest) (Iterator, error)
 }

@@ -8,7 +8,7 @@ func Fold(e Expr) Expr {
 	if e == nil {
 		return nil
 	}
-	folded := foldChildren(e)
+	folded := MapChildren(e, Fold)
 	switch f := folded.(type) {
 	case *Call:
 		if f.Func.Kind != ScalarFunc || f.Func.Volat != Immutable || !constants(f.Args) {
@@ -98,90 +98,4 @@ func foldLogic(list []Expr, decisive bool, make func([]Expr) Expr) Expr {
 		return kept[0]
 	}
 	return make(kept)
-}
-
-func foldAll(list []Expr) []Expr {
-	if list == nil {
-		return nil
-	}
-	out := make([]Expr, len(list))
-	for i, e := range list {
-		out[i] = Fold(e)
-	}
-	return out
-}
-
-// foldChildren copies e with folded children.
-func foldChildren(e Expr) Expr {
-	switch e := e.(type) {
-	case *Call:
-		c := *e
-		c.Args = foldAll(e.Args)
-		return &c
-	case *Cast:
-		c := *e
-		c.Arg = Fold(e.Arg)
-		return &c
-	case *And:
-		return &And{Args: foldAll(e.Args)}
-	case *Or:
-		return &Or{Args: foldAll(e.Args)}
-	case *Not:
-		return &Not{Arg: Fold(e.Arg)}
-	case *IsNull:
-		return &IsNull{Arg: Fold(e.Arg), Negated: e.Negated}
-	case *BoolTest:
-		c := *e
-		c.Arg = Fold(e.Arg)
-		return &c
-	case *Distinct:
-		c := *e
-		c.Left, c.Right = Fold(e.Left), Fold(e.Right)
-		return &c
-	case *Case:
-		c := *e
-		c.Whens = make([]When, len(e.Whens))
-		for i, w := range e.Whens {
-			c.Whens[i] = When{Fold(w.Cond), Fold(w.Then)}
-		}
-		c.Else = Fold(e.Else)
-		return &c
-	case *Coalesce:
-		c := *e
-		c.Args = foldAll(e.Args)
-		return &c
-	case *MinMax:
-		c := *e
-		c.Args = foldAll(e.Args)
-		return &c
-	case *NullIf:
-		c := *e
-		c.Left, c.Right = Fold(e.Left), Fold(e.Right)
-		return &c
-	case *AnyAll:
-		c := *e
-		c.Left, c.Array = Fold(e.Left), Fold(e.Array)
-		return &c
-	case *Array:
-		c := *e
-		c.Elems = foldAll(e.Elems)
-		return &c
-	case *Record:
-		c := *e
-		c.Fields = foldAll(e.Fields)
-		return &c
-	case *Field:
-		c := *e
-		c.Arg = Fold(e.Arg)
-		return &c
-	case *Subscript:
-		c := *e
-		c.Arg, c.Lower, c.Upper = Fold(e.Arg), foldAll(e.Lower), foldAll(e.Upper)
-		return &c
-	case *Subquery:
-		c := *e
-		c.Left = foldAll(e.Left)
-		return &c
-	}
-	return e
 }
