@@ -64,9 +64,6 @@ func (b *Broker) Read(ctx context.Context, p log.Partition, offset int64, lim lo
 func readTail(batches []tailBatch, offset int64, maxBytes int) []byte {
 	var out []byte
 	for i := range batches {
-		if len(out) > 0 && len(out)+len(batches[i].bytes) > maxBytes && batches[i].next-batches[i].base == 1 {
-			break
-		}
 		for rest := batches[i].bytes; len(rest) > 0; {
 			h, err := record.ParseHeader(rest)
 			if err != nil {

@@ -198,10 +198,15 @@ func (s *snapshot) encode(body []byte) []byte {
 			e.uint(one.Sequence)
 		}
 	}
-	copy(e.p, snapshotMagic)
-	binary.BigEndian.PutUint32(e.p[8:], snapshotVersion)
-	binary.BigEndian.PutUint32(e.p[12:], crc32.Checksum(e.p[snapshotHeader:], castagnoli))
+	sealSnapshot(e.p)
 	return e.p
+}
+
+// sealSnapshot writes the header over the first bytes of p.
+func sealSnapshot(p []byte) {
+	copy(p, snapshotMagic)
+	binary.BigEndian.PutUint32(p[8:], snapshotVersion)
+	binary.BigEndian.PutUint32(p[12:], crc32.Checksum(p[snapshotHeader:], castagnoli))
 }
 
 func decodeSnapshot(p []byte) (*snapshot, error) {

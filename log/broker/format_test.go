@@ -1,0 +1,192 @@
+package broker
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	pebblevfs "github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/miracledb/miracledb/internal/clock"
+	"github.com/miracledb/miracledb/internal/errs"
+	"github.com/miracledb/miracledb/internal/limit"
+	"github.com/miracledb/miracledb/internal/vfs"
+	"github.com/miracledb/miracledb/log"
+	"github.com/miracledb/miracledb/log/commits"
+	"github.com/miracledb/miracledb/log/journal"
+	"github.com/miracledb/miracledb/log/logtest"
+	"github.com/miracledb/miracledb/log/record"
+	"github.com/miracledb/miracledb/log/segment"
+)
+
+var rewrite = flag.Bool("rewrite", false, "write the golden files of the current format version anew")
+
+// goldenDir holds logs that every later program must read: one that was closed, and one whose process was killed, so
+// that its journal has to be replayed.
+const goldenDir = "testdata/v1"
+
+func goldenOptions(fs vfs.FS, dir string) Options {
+	return Options{
+		FS: fs, Dir: dir, JournalFileSize: 32 * limit.KiB, SegmentSize: 8 * limit.KiB, TailBytes: 16 * limit.KiB,
+		Clock: clock.NewManual(time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)),
+	}
+}
+
+func TestGolden(t *testing.T) {
+	if *rewrite {
+		writeGolden(t)
+	}
+	for _, name := range []string{"closed", "killed"} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), name)
+			if err := os.CopyFS(dir, os.DirFS(filepath.Join(goldenDir, name))); err != nil {
+				t.Fatal(err)
+			}
+			// Git keeps no empty directories; prepare makes them again.
+			b, stop := start(t, goldenOptions(vfs.Default, dir))
+			got := describe(t, b)
+			if err := stop(); err != nil {
+				t.Fatal(err)
+			}
+			want, err := os.ReadFile(filepath.Join(goldenDir, name+".txt"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != string(want) {
+				t.Fatalf("read from the golden files:\n%s\nwant:\n%s", got, want)
+			}
+		})
+	}
+}
+
+// describe tells everything that a log holds.
+func describe(t *testing.T, b *Broker) string {
+	var w strings.Builder
+	for _, topic := range b.Topics() {
+		fmt.Fprintf(&w, "topic %s %s partitions=%d config=%v\n", topic.Name, topic.ID, topic.Partitions, topic.Config)
+	}
+	for _, e := range logtest.Entries(t, b, log.Position{}) {
+		fmt.Fprintf(&w, "entry %v term=%d index=%d time=%s txn=%d\n", e.Position, e.Term, e.Index, e.Time.Format(time.RFC3339Nano), e.Txn)
+		for _, batch := range e.Batches {
+			values, first, last := logtest.Values(t, batch.Batch)
+			for i := range values {
+				values[i] = values[i][:min(12, len(values[i]))]
+			}
+			fmt.Fprintf(&w, "  %s/%d [%d,%d] %q\n", batch.Partition.Topic, batch.Partition.Index, first, last, values)
+		}
+	}
+	return w.String()
+}
+
+func writeGolden(t *testing.T) {
+	fs := vfs.NewMem()
+	b, stop := start(t, goldenOptions(fs, "closed"))
+	id := log.TopicID{1, 2, 3}
+	commit := func(a log.Append) {
+		if _, err := log.Commit(context.Background(), b, a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put := func(i int, codec record.Codec) {
+		builder := record.Builder{Codec: codec}
+		builder.Producer(77, 0, int32(i))
+		builder.Add(int64(1000+i), []byte("key"), []byte(fmt.Sprintf("%02d%s", i, strings.Repeat("value", 100))), record.Header{Key: []byte("h"), Value: nil})
+		p, err := builder.Build()
+		if err != nil {
+			t.Fatal(err)
+		}
+		commit(log.Append{Txn: uint64(i), Batches: []log.PartitionBatch{
+			{Partition: log.Partition{Topic: id}, Batch: p},
+			{Partition: log.Partition{Topic: id, Index: 1}, Batch: logtest.Batch(t, 5, "a", "b")},
+		}})
+	}
+	commit(log.Append{Batches: []log.PartitionBatch{logtest.Catalog(t, log.TopicRecord{ID: id.String(), Name: "golden", Partitions: 2, Config: map[string]string{"retention.ms": "1"}})}})
+	for i := range 40 {
+		put(i, record.Codec(i%5))
+	}
+	var large []byte
+	for i := range 30 {
+		large = append(large, logtest.Batch(t, int64(i), fmt.Sprintf("large %d%s", i, strings.Repeat(".", 800)))...)
+	}
+	commit(log.Append{Batches: []log.PartitionBatch{{Partition: log.Partition{Topic: id}, Batch: large}}})
+	if err := b.Pin("view", log.Position{Epoch: 1, Sequence: 3}); err != nil {
+		t.Fatal(err)
+	}
+	killed := fs.CrashClone(pebblevfs.CrashCloneCfg{})
+	text := describe(t, b)
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	os.RemoveAll(goldenDir)
+	for name, from := range map[string]pebblevfs.FS{"closed": fs, "killed": killed} {
+		dir := filepath.Join(goldenDir, name)
+		os.MkdirAll(goldenDir, 0o755)
+		if _, err := pebblevfs.Clone(from, vfs.Default, "closed", dir); err != nil {
+			t.Fatal(err)
+		}
+		os.Remove(filepath.Join(dir, "LOCK"))
+		if err := os.WriteFile(filepath.Join(goldenDir, name+".txt"), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// FuzzBody: no payload makes the decoder panic, or give batches that are not in it.
+func FuzzBody(f *testing.F) {
+	e := log.Entry{Position: log.Position{Epoch: 1, Sequence: 2}, Time: time.Unix(3, 0), Batches: []log.PartitionBatch{
+		{Partition: log.Partition{Topic: log.TopicID{1}}, Batch: []byte("batch"), Records: 1},
+	}}
+	f.Add(encodeAppend([]byte{bodyVersion}, kindAppend, &e, e.Batches))
+	f.Add(encodeItem([]byte{bodyVersion}, &item{producerIDs: 1000}))
+	f.Fuzz(func(t *testing.T, p []byte) {
+		size := 0
+		err := decodeBody(p, func(kind byte, e log.Entry, _ int64) error {
+			for _, b := range e.Batches {
+				size += len(b.Batch)
+			}
+			return nil
+		})
+		if size > len(p) {
+			t.Fatal("more bytes than there are")
+		}
+		if k := errs.KindOf(err); err != nil && k != errs.Corrupt && k != errs.Unsupported {
+			t.Fatal(err)
+		}
+	})
+}
+
+// FuzzSnapshot: no bytes make the decoder panic; what it takes it writes again.
+func FuzzSnapshot(f *testing.F) {
+	s := newState()
+	p := log.Partition{Topic: log.CatalogTopicID}
+	s.partitions[p].remember(producerBatch{9, 1, 0, 4}, rememberedWrite{0, 4, 7, log.Position{Epoch: 1, Sequence: 1}, 5})
+	var e encoder
+	s.encode(&e)
+	snap := snapshot{
+		journal: journal.Place{File: 1, Offset: 4096, Index: 3, Chain: 9}, pins: map[string]log.Position{"v": {Epoch: 1, Sequence: 1}},
+		commits:  commits.State{Files: []commits.FileState{{First: 1, Slots: 2, Overflow: 3}}},
+		segments: map[log.Partition]segment.State{p: {End: 5, Segments: []segment.SegmentState{{Base: 0, Size: 9}}}},
+	}
+	f.Add(snap.encode(e.p)[snapshotHeader:])
+	f.Fuzz(func(t *testing.T, body []byte) {
+		p := append(make([]byte, snapshotHeader), body...)
+		sealSnapshot(p)
+		got, err := decodeSnapshot(p)
+		if err != nil {
+			if !errs.Is(err, errs.Corrupt) {
+				t.Fatal(err)
+			}
+			return
+		}
+		var e encoder
+		got.state.encode(&e)
+		if _, err := decodeSnapshot(got.encode(e.p)); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
