@@ -108,7 +108,7 @@ func (v *vec) set(i int, x row.Value) {
 // compileRows computes e row by row.
 func (p *Program) compileRows(e expr.Expr) (node, error) {
 	var bad error
-	Visit(e, func(x expr.Expr) bool {
+	expr.Walk(e, func(x expr.Expr) bool {
 		switch x := x.(type) {
 		case *expr.Subquery, *expr.Param:
 			bad = errs.New(errs.Unsupported, "a parameter or a subquery in an expression")
@@ -330,4 +330,14 @@ func (p *Program) compileCoalesce(e *expr.Coalesce) (node, error) {
 		}
 		return out, nil
 	}, nil
+}
+
+// Columns adds the indexes of e's columns of Depth 0 to set.
+func Columns(e expr.Expr, set map[int]bool) {
+	expr.Walk(e, func(x expr.Expr) bool {
+		if c, ok := x.(*expr.Column); ok && c.Depth == 0 {
+			set[c.Index] = true
+		}
+		return true
+	})
 }
