@@ -98,9 +98,18 @@ func Compare(a, b Value) int {
 	return strings.Compare(a.s, b.s)
 }
 
-// compareLists compares elements, then lengths; t is the array's type.
+// compareLists compares elements, then lengths; t is the array's type. Arrays of several dimensions compare as the list of
+// all their elements, then by their number of dimensions.
 func compareLists(t Type, a, b []Value) int {
 	e := t.Element()
+	if an, bn := nested(a), nested(b); an || bn {
+		fa, da := flatten(nil, a, 1)
+		fb, db := flatten(nil, b, 1)
+		if c := compareLists(t, fa, fb); c != 0 {
+			return c
+		}
+		return cmp.Compare(da, db)
+	}
 	for i := range min(len(a), len(b)) {
 		et := e
 		if a[i].kind == KindList {
@@ -111,6 +120,20 @@ func compareLists(t Type, a, b []Value) int {
 		}
 	}
 	return cmp.Compare(len(a), len(b))
+}
+
+func nested(list []Value) bool { return len(list) > 0 && list[0].kind == KindList }
+
+// flatten appends the elements of all dimensions and gives the number of dimensions.
+func flatten(dst, list []Value, depth int) ([]Value, int) {
+	if !nested(list) {
+		return append(dst, list...), depth
+	}
+	deepest := depth
+	for _, v := range list {
+		dst, deepest = flatten(dst, v.List(), depth+1)
+	}
+	return dst, deepest
 }
 
 func compareKinds(a, b Value) int {
