@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/miracledb/miracledb/internal/errs"
@@ -100,11 +101,15 @@ func arrayCat(args []row.Value) (row.Value, error) {
 	}
 	da, db := len(dimensions(a)), len(dimensions(b))
 	x, y := a.List(), b.List()
+	incompatible := errs.SQL("2202E", "cannot concatenate incompatible arrays")
+	inner := func(outer, part row.Value) bool { return slices.Equal(dimensions(outer)[1:], dimensions(part)) }
 	switch {
 	case da == 0:
 		return b, nil
 	case db == 0:
 		return a, nil
+	case da == db && !slices.Equal(dimensions(a)[1:], dimensions(b)[1:]), da == db+1 && !inner(a, b), db == da+1 && !inner(b, a):
+		return row.Null, incompatible
 	case da == db:
 		return row.NewList(append(x[:len(x):len(x)], y...)), nil
 	case da == db+1:
@@ -112,7 +117,7 @@ func arrayCat(args []row.Value) (row.Value, error) {
 	case db == da+1:
 		return row.NewList(append([]row.Value{a}, y...)), nil
 	}
-	return row.Null, errs.SQL("2202E", "cannot concatenate incompatible arrays")
+	return row.Null, incompatible
 }
 
 // withElement makes a function that compares elements by their type.
@@ -153,6 +158,9 @@ func arrayPosition(t row.Type, args []row.Value) (row.Value, error) {
 func arrayPositions(t row.Type, args []row.Value) (row.Value, error) {
 	if args[0].IsNull() {
 		return row.Null, nil
+	}
+	if len(dimensions(args[0])) > 1 {
+		return row.Null, errs.SQL("0A000", "searching for elements in multidimensional arrays is not supported")
 	}
 	out := []row.Value{}
 	for i, x := range args[0].List() {

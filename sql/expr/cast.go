@@ -112,7 +112,10 @@ func baseCast(from, to row.Type) (CastFunc, error) {
 		return toString(row.T(from.OID), to.OID), nil
 	}
 	if isInteger(from.OID) && isOIDLike(to.OID) {
-		return pure(intToOID), nil
+		if from.OID == row.Int8 {
+			return pure(bigintToOID), nil
+		}
+		return pure(func(v row.Value) (row.Value, error) { return row.NewInt(int64(uint32(v.Int()))), nil }), nil
 	}
 	if isOIDLike(from.OID) && to.OID == row.Int8 {
 		return nil, nil
@@ -133,12 +136,11 @@ func isOIDLike(oid row.OID) bool {
 	return false
 }
 
-func intToOID(v row.Value) (row.Value, error) {
-	n := v.Int()
-	if n < math.MinInt32 || n > math.MaxUint32 {
+func bigintToOID(v row.Value) (row.Value, error) {
+	if n := v.Int(); n < 0 || n > math.MaxUint32 {
 		return row.Null, errs.SQL("22003", "OID out of range")
 	}
-	return row.NewInt(int64(uint32(n))), nil
+	return v, nil
 }
 
 func arrayCast(from, to row.Type) (CastFunc, error) {
@@ -191,7 +193,11 @@ func wireText(ctx *Ctx, t row.Type, v row.Value) (string, error) {
 
 func toString(from row.Type, to row.OID) CastFunc {
 	return func(ctx *Ctx, v row.Value) (row.Value, error) {
-		s, err := OutputText(ctx, from, v)
+		text := OutputText
+		if to == row.Name { // by its output function
+			text = wireText
+		}
+		s, err := text(ctx, from, v)
 		if err != nil {
 			return row.Null, err
 		}

@@ -16,7 +16,7 @@ type jsonStyle struct{ comma, colon string }
 
 var (
 	compactStyle = jsonStyle{",", ":"}
-	jsonbStyle   = jsonStyle{", ", ": "}
+	linesStyle   = jsonStyle{",\n ", ":"} // at the top only
 )
 
 // appendJSON writes a SQL value as JSON.
@@ -60,7 +60,7 @@ func appendJSON(ctx *Ctx, dst []byte, t row.Type, v row.Value, style jsonStyle) 
 				et = t
 			}
 			var err error
-			if dst, err = appendJSON(ctx, dst, et, x, style); err != nil {
+			if dst, err = appendJSON(ctx, dst, et, x, compactStyle); err != nil {
 				return nil, err
 			}
 		}
@@ -108,7 +108,7 @@ func appendRecordJSON(ctx *Ctx, dst []byte, fields *recordFields, v row.Value, s
 		dst = row.AppendJSONString(dst, name)
 		dst = append(dst, style.colon...)
 		var err error
-		if dst, err = appendJSON(ctx, dst, t, x, style); err != nil {
+		if dst, err = appendJSON(ctx, dst, t, x, compactStyle); err != nil {
 			return nil, err
 		}
 	}
@@ -152,7 +152,11 @@ func kindType(k row.Kind) row.Type {
 func toJSON(binary bool) binder {
 	return func(types []row.Type, _ row.Type) evalFunc {
 		return func(ctx *Ctx, args []row.Value) (row.Value, error) {
-			out, err := appendJSON(ctx, nil, types[0], args[0], compactStyle)
+			style := compactStyle
+			if len(args) > 1 && args[1].Bool() {
+				style = linesStyle
+			}
+			out, err := appendJSON(ctx, nil, types[0], args[0], style)
 			if err != nil {
 				return row.Null, err
 			}
@@ -214,7 +218,7 @@ func buildObject(binary bool) binder {
 
 func appendPair(ctx *Ctx, out []byte, kt row.Type, k row.Value, vt row.Type, v row.Value, n int) ([]byte, error) {
 	if k.IsNull() {
-		return nil, errs.SQL("22004", "argument %d cannot be null", n).WithHint("Object keys should be text.")
+		return nil, errs.SQL("22023", "argument %d cannot be null", n).WithHint("Object keys should be text.")
 	}
 	key, err := wireText(ctx, kt, k)
 	if err != nil {
@@ -375,15 +379,15 @@ func jsonDefs() []def {
 		b := t == "jsonb"
 		defs = append(defs, []def{
 			{"->(" + t + ",text) " + t, 0, jsonGetField(false)},
-			{"->(" + t + ",int4) " + t, 0, jsonGetElement(false)},
+			{"->(" + t + ",int4) " + t, 0, jsonGetElement(false, b)},
 			{"->>(" + t + ",text) text", 0, jsonGetField(true)},
-			{"->>(" + t + ",int4) text", 0, jsonGetElement(true)},
+			{"->>(" + t + ",int4) text", 0, jsonGetElement(true, b)},
 			{"#>(" + t + ",_text) " + t, 0, jsonGetPath(false)},
 			{"#>>(" + t + ",_text) text", 0, jsonGetPath(true)},
 			{t + "_object_field(" + t + ",text) " + t, 0, jsonGetField(false)},
 			{t + "_object_field_text(" + t + ",text) text", 0, jsonGetField(true)},
-			{t + "_array_element(" + t + ",int4) " + t, 0, jsonGetElement(false)},
-			{t + "_array_element_text(" + t + ",int4) text", 0, jsonGetElement(true)},
+			{t + "_array_element(" + t + ",int4) " + t, 0, jsonGetElement(false, b)},
+			{t + "_array_element_text(" + t + ",int4) text", 0, jsonGetElement(true, b)},
 			{t + "_extract_path(" + t + ",variadic text) " + t, 0, jsonExtractPath(false)},
 			{t + "_extract_path_text(" + t + ",variadic text) text", 0, jsonExtractPath(true)},
 			{"to_" + t + "(anyelement) " + t, stable, toJSON(b)},

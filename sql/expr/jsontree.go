@@ -218,8 +218,12 @@ func jsonGetField(text bool) binaryFunc {
 	}
 }
 
-func jsonGetElement(text bool) binaryFunc {
+// jsonGetElement is -> and ->> with an index; a jsonb scalar counts as an array of itself.
+func jsonGetElement(text, binary bool) binaryFunc {
 	return func(a, b row.Value) (row.Value, error) {
+		if k := jsonbKind(a.Str()); binary && k != "array" && k != "object" && (b.Int() == 0 || b.Int() == -1) {
+			return jsonPart(a.Str(), true, text), nil
+		}
 		s, ok := jsonElement(a.Str(), b.Int())
 		return jsonPart(s, ok, text), nil
 	}
@@ -395,9 +399,6 @@ func jsonbConcat(a, b row.Value) (row.Value, error) {
 		}
 		return []jsonMember{{value: s}}
 	}
-	if (ka == "object") != (kb == "object") && ka != "array" && kb != "array" {
-		return row.Null, errs.SQL("22023", "invalid concatenation of jsonb objects")
-	}
 	return row.NewText(joinMembers(append(list(a.Str(), ka), list(b.Str(), kb)...), false)), nil
 }
 
@@ -453,7 +454,7 @@ func jsonbDeletePath(a, b row.Value) (row.Value, error) {
 	if kind := jsonbKind(a.Str()); kind != "object" && kind != "array" {
 		return row.Null, errs.SQL("22023", "cannot delete path in scalar")
 	}
-	s, err := jsonbEdit(a.Str(), b.List(), func(string, bool) (string, editAction) { return "", editDelete }, false)
+	s, err := jsonbEdit(a.Str(), b.List(), func(string, bool) (string, editAction) { return "", editDelete }, false, 1)
 	return row.NewText(s), err
 }
 
@@ -468,19 +469,22 @@ const (
 )
 
 // jsonbEdit changes the member at path; edit gets its text and whether it exists.
-func jsonbEdit(s string, path []row.Value, edit func(old string, exists bool) (string, editAction), create bool) (string, error) {
+func jsonbEdit(s string, path []row.Value, edit func(old string, exists bool) (string, editAction), create bool, depth int) (string, error) {
 	if len(path) == 0 {
 		return s, nil
+	}
+	step := path[0]
+	if step.IsNull() {
+		return "", errs.SQL("22004", "path element at position %d is null", depth)
 	}
 	kind := jsonbKind(s)
 	if kind != "object" && kind != "array" {
 		return s, nil
 	}
-	step := path[0]
-	if step.IsNull() {
-		return "", errs.SQL("22004", "path element at position 1 is null")
-	}
 	list := jsonMembers(s)
+	if kind == "array" && len(list) == 0 && !create {
+		return s, nil
+	}
 	at, fresh := -1, jsonMember{}
 	if kind == "object" {
 		fresh.key = step.Str()
@@ -492,7 +496,7 @@ func jsonbEdit(s string, path []row.Value, edit func(old string, exists bool) (s
 	} else {
 		n, err := strconv.ParseInt(step.Str(), 10, 32)
 		if err != nil {
-			return "", errs.SQL("22P02", "path element at position 1 is not an integer: \"%s\"", step.Str())
+			return "", errs.SQL("22P02", "path element at position %d is not an integer: \"%s\"", depth, step.Str())
 		}
 		if n < 0 {
 			n += int64(len(list))
@@ -508,7 +512,7 @@ func jsonbEdit(s string, path []row.Value, edit func(old string, exists bool) (s
 		if at < 0 {
 			return s, nil
 		}
-		inner, err := jsonbEdit(list[at].value, path[1:], edit, create)
+		inner, err := jsonbEdit(list[at].value, path[1:], edit, create, depth+1)
 		if err != nil {
 			return "", err
 		}
@@ -558,12 +562,15 @@ func jsonbSet(args []row.Value) (row.Value, error) {
 			return "", editKeep
 		}
 		return args[2].Str(), editReplace
-	}, create)
+	}, create, 1)
 	return row.NewText(s), err
 }
 
 func jsonbInsert(args []row.Value) (row.Value, error) {
 	after := len(args) > 3 && args[3].Bool()
+	if kind := jsonbKind(args[0].Str()); kind != "object" && kind != "array" {
+		return row.Null, errs.SQL("22023", "cannot set path in scalar")
+	}
 	object := false
 	s, err := jsonbEdit(args[0].Str(), args[1].List(), func(old string, exists bool) (string, editAction) {
 		object = exists
@@ -571,7 +578,7 @@ func jsonbInsert(args []row.Value) (row.Value, error) {
 			return args[2].Str(), editAfter
 		}
 		return args[2].Str(), editBefore
-	}, true)
+	}, true, 1)
 	if err == nil && object {
 		parent, _ := jsonWalk(args[0].Str(), args[1].List()[:len(args[1].List())-1], false)
 		if jsonbKind(parent.Str()) == "object" {

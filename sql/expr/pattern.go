@@ -480,8 +480,8 @@ func regexpReplace(args []row.Value) (row.Value, error) {
 // regexpReplaceFrom is regexp_replace(text, pattern, replacement, start [, n [, flags]]).
 func regexpReplaceFrom(args []row.Value) (row.Value, error) {
 	start, err := startAt(args[0].Str(), args[3].Int())
-	if err != nil || start < 0 {
-		return args[0], err
+	if err != nil {
+		return row.Null, err
 	}
 	nth := 1
 	if len(args) > 4 {
@@ -494,8 +494,8 @@ func regexpReplaceFrom(args []row.Value) (row.Value, error) {
 		nth = 0
 	}
 	re, err := compileRegexp(args[1].Str(), flags)
-	if err != nil {
-		return row.Null, err
+	if err != nil || start < 0 {
+		return args[0], err
 	}
 	return row.NewText(replaceMatches(args[0].Str(), re, args[2].Str(), start, nth)), nil
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"math"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -314,6 +315,9 @@ func overlay(args []row.Value) (row.Value, error) {
 	if start <= 0 {
 		return row.Null, errs.SQL("22011", "negative substring length not allowed")
 	}
+	if start+n > math.MaxInt32 {
+		return row.Null, errInt4Range
+	}
 	head := s[:characters(s, start-1)]
 	tail := s[characters(s, max(start-1+n, 0)):]
 	return row.NewText(head + with + tail), nil
@@ -427,6 +431,9 @@ func leftText(a, b row.Value) (row.Value, error) {
 
 func rightText(a, b row.Value) (row.Value, error) {
 	s, n := a.Str(), b.Int()
+	if n == math.MinInt32 { // PostgreSQL's negation overflows
+		return a, nil
+	}
 	if n < 0 {
 		return row.NewText(s[characters(s, -n):]), nil
 	}
@@ -473,7 +480,7 @@ func chr(a row.Value) (row.Value, error) {
 	n := a.Int()
 	switch {
 	case n < 0:
-		return row.Null, errs.SQL("54000", "character number must be positive")
+		return row.Null, errs.SQL("22023", "character number must be positive")
 	case n == 0:
 		return row.Null, errs.SQL("54000", "null character not permitted")
 	case n > unicode.MaxRune || n >= 0xD800 && n < 0xE000:

@@ -277,7 +277,7 @@ func (t *numberTemplate) layout(intPart, fracPart string, negative, overflow boo
 				pad()
 			}
 		case "TH", "th":
-			if !negative && !afterPoint && intPart != "" {
+			if !negative && !afterPoint && !overflow && intPart != "" {
 				n := 0
 				fmt.Sscanf(intPart[max(0, len(intPart)-2):], "%d", &n)
 				out.WriteString(ordinal(n, part == "TH"))
