@@ -107,7 +107,7 @@ func (a *applier) run() error {
 	defer pace.Stop()
 	for {
 		c, ended, clean := a.next()
-		if c == nil && !ended && a.budget.taken() < applyBytes/2 {
+		if c == nil && !ended && a.budget.taken() < min(applyBytes, a.budget.limit)/2 {
 			pace.Reset(applyPace)
 			<-pace.C
 			c, ended, clean = a.next()

@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"fmt"
+	"os"
 	"testing"
 
 	"github.com/miracledb/miracledb/log"
@@ -135,5 +136,41 @@ func BenchmarkOpen(b *testing.B) {
 			b.Fatal(err)
 		}
 		l.Close()
+	}
+}
+
+// BenchmarkReplay is the start after a kill with nearly a whole journal file of one-record appends to replay.
+func BenchmarkReplay(b *testing.B) {
+	dir := b.TempDir()
+	l, _ := start(b, Options{Dir: dir})
+	topic := logtest.CreateTopic(b, l, "a", 1, nil)
+	p := benchBatch(b, 1)
+	const appends = 200_000
+	for i := range appends {
+		k, err := l.Submit(context.Background(), oneBatch(topic, append([]byte(nil), p...)))
+		if err == nil && i == appends-1 {
+			err = k.Wait(context.Background())
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	for b.Loop() {
+		b.StopTimer()
+		killed := b.TempDir()
+		if err := os.CopyFS(killed, os.DirFS(dir)); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+		l, err := Open(Options{Dir: killed})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.StopTimer()
+		if l.End().Sequence != appends+1 {
+			b.Fatal(l.End())
+		}
+		l.Close()
+		b.StartTimer()
 	}
 }

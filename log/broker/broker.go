@@ -81,14 +81,15 @@ func (b *Broker) Produce(ctx context.Context, a log.Append) (*log.Ticket, error)
 		if topic.Internal {
 			return nil, errs.New(errs.Denied, "topic %s is internal: clients cannot write to it", topic.Name)
 		}
-		if err := checkProduced(topic, pb.Batch); err != nil {
+		hook := b.hooks.get(topic.ID)
+		if err := checkProduced(topic, pb.Batch, hook != nil); err != nil {
 			return nil, err
 		}
 		if seen[topic.ID] {
 			continue
 		}
 		seen[topic.ID] = true
-		if hook := b.hooks.get(topic.ID); hook != nil {
+		if hook != nil {
 			inner := submit
 			submit = func(a log.Append) (*log.Ticket, error) { return hook(ctx, a, inner) }
 		}

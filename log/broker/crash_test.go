@@ -159,7 +159,8 @@ func TestPowerCut(t *testing.T) {
 			stop := make(chan struct{})
 			var writers sync.WaitGroup
 			for w := range 3 {
-				writers.Go(func() { writeLoad(t, b, ta, tb, fmt.Sprintf("%d.%d", cut, w), rng.Uint64(), stop, ok) })
+				load := rng.Uint64()
+				writers.Go(func() { writeLoad(t, b, ta, tb, fmt.Sprintf("%d.%d", cut, w), load, stop, ok) })
 			}
 			time.Sleep(time.Duration(rng.IntN(60)) * time.Millisecond)
 			want := ok.copy()

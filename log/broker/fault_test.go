@@ -267,6 +267,39 @@ func TestBitRot(t *testing.T) {
 	}
 }
 
+// A bit flipped in the journal below what was synced is damage: Open says where, and changes nothing.
+func TestJournalDamage(t *testing.T) {
+	dir := t.TempDir()
+	b, _ := start(t, Options{Dir: dir})
+	topic := logtest.CreateTopic(t, b, "a", 1, nil)
+	for i := range 20 {
+		commit(t, b, oneBatch(topic, logtest.Batch(t, 1, fmt.Sprint(i))))
+	}
+	killed := t.TempDir()
+	if err := os.CopyFS(killed, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(killed, "journal", "0000000000000001.journal")
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[4096+1000] ^= 1
+	os.WriteFile(name, data, 0o644)
+	for range 2 {
+		_, err := Open(Options{Dir: killed})
+		if !errs.Is(err, errs.Corrupt) || !strings.Contains(err.Error(), "0000000000000001.journal is damaged in bytes ") {
+			t.Fatalf("open of a damaged journal: %v", err)
+		}
+	}
+	if again, _ := os.ReadFile(name); string(again) != string(data) {
+		t.Fatal("the damaged file was changed")
+	}
+	if faults := check(t, Options{Dir: killed}); len(faults) != 1 {
+		t.Fatal(faults)
+	}
+}
+
 func TestLock(t *testing.T) {
 	opts := small(vfs.Default, t.TempDir())
 	start(t, opts)

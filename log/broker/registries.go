@@ -7,6 +7,7 @@ import (
 
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/log"
+	"github.com/miracledb/miracledb/log/record"
 )
 
 // hooks are the admission hooks by topic.
@@ -36,11 +37,16 @@ func (h *hooks) get(topic log.TopicID) log.AdmissionHook {
 	return h.mu.byTopic[topic]
 }
 
-// checkProduced is what a foreign writer's batches must hold beyond what the log itself asks.
-func checkProduced(t log.Topic, p []byte) error {
+// checkProduced is what a foreign writer's batches must hold beyond what the log itself asks. Submit checks the CRC; it
+// is checked here already when a hook will look at the records before.
+func checkProduced(t log.Topic, p []byte, hooked bool) error {
 	limit := maxMessageBytes(t)
+	parse := parseChecked
+	if hooked {
+		parse = record.Parse
+	}
 	for len(p) > 0 {
-		b, rest, err := parseChecked(p)
+		b, rest, err := parse(p)
 		switch {
 		case err != nil:
 			return err

@@ -157,7 +157,10 @@ func (x *Index) write(f *file, which int, p []byte, at int64) error {
 // Sync makes everything flushed durable. Its error is final for the caller.
 func (x *Index) Sync() error {
 	for _, f := range x.dirty {
-		for which, data := range f.data {
+		f.open.Lock()
+		files := f.data
+		f.open.Unlock()
+		for which, data := range files {
 			if data == nil {
 				continue
 			}
