@@ -47,7 +47,7 @@ var (
 // relations are the relations' rows: exec's Source and the oracle's input.
 type relations map[delta.RelationID][]row.Row
 
-func (rs relations) Get(context.Context, *catalog.Relation, []row.Value, plan.LockStrength) (row.Row, bool, error) {
+func (rs relations) Get(context.Context, *catalog.Relation, []row.Value, []int, plan.LockStrength) (row.Row, bool, error) {
 	panic("the plans of this test have no access by key")
 }
 
