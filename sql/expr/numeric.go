@@ -3,6 +3,7 @@ package expr
 import (
 	"math"
 	"math/big"
+	"math/bits"
 
 	"github.com/cockroachdb/apd/v3"
 
@@ -141,6 +142,9 @@ func numericMul(a, b row.Value) (row.Value, error) {
 // nbase is the weight and value of the first base-10000 digit of a numeric, in which PostgreSQL counts scales; zero has
 // weight 0 and digit 0.
 func nbase(v row.Value) (weight int, digit int64) {
+	if c, scale, ok := v.Numeric(); ok && scale >= 0 {
+		return nbaseSmall(magnitude(c), int(scale))
+	}
 	n, scale := bigOf(v)
 	if n.Sign() == 0 {
 		return 0, 0
@@ -156,6 +160,38 @@ func nbase(v row.Value) (weight int, digit int64) {
 		}
 	}
 	return weight, digit
+}
+
+// nbaseSmall is nbase of n * 10^-scale.
+func nbaseSmall(n uint64, scale int) (weight int, digit int64) {
+	if n == 0 {
+		return 0, 0
+	}
+	digits := decimalDigits(n)
+	exponent := digits - 1 - scale
+	weight = floorDiv(exponent, 4)
+	width := exponent - 4*weight + 1
+	if width <= digits {
+		return weight, int64(n / powersOf10[digits-width])
+	}
+	return weight, int64(n * powersOf10[width-digits])
+}
+
+// powersOf10 are those that fit in 64 bits.
+var powersOf10 = func() (p [20]uint64) {
+	p[0] = 1
+	for i := 1; i < len(p); i++ {
+		p[i] = p[i-1] * 10
+	}
+	return p
+}()
+
+func decimalDigits(n uint64) int {
+	d := bits.Len64(n) * 1233 >> 12
+	if d < len(powersOf10) && n >= powersOf10[d] {
+		d++
+	}
+	return d
 }
 
 func floorDiv(a, b int) int {
@@ -199,9 +235,17 @@ func numericDiv(a, b row.Value) (row.Value, error) {
 
 // divideTo divides, rounding half away from zero at scale.
 func divideTo(a, b row.Value, scale int32) (row.Value, error) {
+	if v, ok := divideSmall(a, b, scale); ok {
+		return v, nil
+	}
 	x, xs := bigOf(a)
 	y, ys := bigOf(b)
-	if shift := scale + ys - xs; shift >= 0 {
+	return fromBig(bigDivide(x, y, scale+ys-xs), scale)
+}
+
+// bigDivide is x * 10^shift / y, rounded half away from zero.
+func bigDivide(x, y *big.Int, shift int32) *big.Int {
+	if shift >= 0 {
 		x.Mul(x, tenTo(shift))
 	} else {
 		y.Mul(y, tenTo(-shift))
@@ -216,7 +260,33 @@ func divideTo(a, b row.Value, scale int32) (row.Value, error) {
 	if neg {
 		q.Neg(q)
 	}
-	return fromBig(q, scale)
+	return q
+}
+
+// divideSmall is divideTo in 128 bits, where they are enough: an average takes 20 ns and not 1 µs.
+func divideSmall(a, b row.Value, scale int32) (row.Value, bool) {
+	x, xs, ok := a.Numeric()
+	y, ys, fine := b.Numeric()
+	shift := scale + ys - xs
+	if !ok || !fine || shift < 0 || int(shift) >= len(powersOf10) || scale < 0 || y == 0 {
+		return row.Null, false
+	}
+	hi, lo := bits.Mul64(magnitude(x), powersOf10[shift])
+	d := magnitude(y)
+	if hi >= d {
+		return row.Null, false
+	}
+	q, r := bits.Div64(hi, lo, d)
+	if r >= d-r {
+		q++
+	}
+	if q > math.MaxInt64 {
+		return row.Null, false
+	}
+	if (x < 0) != (y < 0) {
+		return row.NewNumeric(-int64(q), scale), true
+	}
+	return row.NewNumeric(int64(q), scale), true
 }
 
 // numericQuotient is div(): the quotient truncated to an integer.
