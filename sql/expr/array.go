@@ -137,15 +137,15 @@ func arrayPosition(t row.Type, args []row.Value) (row.Value, error) {
 	if args[0].IsNull() {
 		return row.Null, nil
 	}
+	if len(dimensions(args[0])) > 1 {
+		return row.Null, errs.SQL("0A000", "searching for elements in multidimensional arrays is not supported")
+	}
 	start := int64(1)
-	if len(args) > 2 {
+	if len(args) > 2 && len(args[0].List()) > 0 {
 		if args[2].IsNull() {
 			return row.Null, errs.SQL("22004", "initial position must not be null")
 		}
 		start = max(args[2].Int(), 1)
-	}
-	if len(dimensions(args[0])) > 1 {
-		return row.Null, errs.SQL("0A000", "searching for elements in multidimensional arrays is not supported")
 	}
 	for i, x := range args[0].List() {
 		if int64(i)+1 >= start && notDistinct(t, x, args[1]) {

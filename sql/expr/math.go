@@ -200,6 +200,28 @@ func intLCM(width int) binaryFunc {
 	}
 }
 
+func numericGCD(a, b row.Value) (row.Value, error) {
+	if !finite(a) || !finite(b) {
+		return row.NumericNaN, nil
+	}
+	x, y, scale := aligned(a, b)
+	return fromBig(new(big.Int).GCD(nil, nil, x.Abs(x), y.Abs(y)), scale)
+}
+
+func numericLCM(a, b row.Value) (row.Value, error) {
+	if !finite(a) || !finite(b) {
+		return row.NumericNaN, nil
+	}
+	x, y, scale := aligned(a, b)
+	if x.Sign() == 0 || y.Sign() == 0 {
+		return fromBig(new(big.Int), scale)
+	}
+	g := new(big.Int).GCD(nil, nil, new(big.Int).Abs(x), new(big.Int).Abs(y))
+	x.Quo(x, g)
+	x.Mul(x, y)
+	return fromBig(x.Abs(x), scale)
+}
+
 func factorial(a row.Value) (row.Value, error) {
 	switch n := a.Int(); {
 	case n < 0:
@@ -301,6 +323,8 @@ var mathematics = []def{
 	{"gcd(int8,int8) int8", 0, intGCD(64)},
 	{"lcm(int4,int4) int4", 0, intLCM(32)},
 	{"lcm(int8,int8) int8", 0, intLCM(64)},
+	{"gcd(numeric,numeric) numeric", 0, numericGCD},
+	{"lcm(numeric,numeric) numeric", 0, numericLCM},
 	{"factorial(int8) numeric", 0, factorial},
 	{"width_bucket(float8,float8,float8,int4) int4", 0, widthBucket},
 	{"width_bucket(numeric,numeric,numeric,int4) int4", 0, widthBucket},

@@ -66,6 +66,21 @@ func like(negated bool) binaryFunc {
 	}
 }
 
+// likeBytes matches byte by byte: each byte is taken for the character of its number.
+func likeBytes(negated bool) binaryFunc {
+	widen := func(s string) string {
+		out := make([]rune, len(s))
+		for i := range len(s) {
+			out[i] = rune(s[i])
+		}
+		return string(out)
+	}
+	return func(a, b row.Value) (row.Value, error) {
+		ok, err := likeMatch(widen(a.Str()), widen(b.Str()), '\\')
+		return row.NewBool(ok != negated), err
+	}
+}
+
 func ilike(negated bool) binaryFunc {
 	return func(a, b row.Value) (row.Value, error) {
 		ok, err := likeMatch(strings.ToLower(a.Str()), strings.ToLower(b.Str()), '\\')
@@ -666,6 +681,9 @@ func nthMatch(args []row.Value, flagsAt int) (s string, m []int, groups int, err
 }
 
 func regexpSubstr(args []row.Value) (row.Value, error) {
+	if len(args) > 5 && args[5].Int() < 0 {
+		return row.Null, badParameter("subexpr", args[5].Int())
+	}
 	s, m, _, err := nthMatch(args, 4)
 	if err != nil || m == nil {
 		return row.Null, err
@@ -708,6 +726,8 @@ func patternDefs() []def {
 			def{"~*(" + t + ",text) bool", 0, regexMatch("i", false)}, def{"!~*(" + t + ",text) bool", 0, regexMatch("i", true)})
 	}
 	return append(defs, []def{
+		{"~~(bytea,bytea) bool", 0, likeBytes(false)},
+		{"!~~(bytea,bytea) bool", 0, likeBytes(true)},
 		{"like(text,text) bool", 0, like(false)},
 		{"notlike(text,text) bool", 0, like(true)},
 		{"like_escape(text,text) text", 0, likeEscape},

@@ -30,7 +30,8 @@ const (
 //	binder                                       for what must know its arguments' types
 //	setFunc, aggregate, window
 //
-// An argument "variadic T" takes any number of T. SQL operators are entries under their own name.
+// An argument "variadic T" takes any number of T. SQL operators are entries under their own name; "-" stands for the left
+// argument that a prefix operator has not.
 type def struct {
 	sig    string
 	traits traits
@@ -136,8 +137,6 @@ func signatureType(name string) row.OID {
 		return row.Void
 	case "char":
 		return row.Char
-	case "-":
-		return 0
 	}
 	for i := range row.Types {
 		if row.Types[i].Name == name {
@@ -165,6 +164,9 @@ func (d *def) parse() *Func {
 	}
 	if args != "" {
 		for _, a := range strings.Split(args, ",") {
+			if a == "-" { // a prefix operator
+				continue
+			}
 			if elem, ok := strings.CutPrefix(a, "variadic "); ok {
 				f.Variadic = signatureType(elem)
 			} else {

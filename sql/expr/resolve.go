@@ -191,7 +191,7 @@ func choose(all []candidate, args []row.Type) (*candidate, error) {
 			return &fit[0], nil
 		}
 		if len(all) == 1 && len(all[0].args) > 0 { // say what is wrong with the only one's polymorphic types
-			if _, _, err := all[0].unify(args); err != nil && generic(all[0].args[0]) && someUnknown(args) {
+			if _, _, err := all[0].unify(args); err != nil && strings.HasPrefix(err.Error(), "could not determine") {
 				return nil, err
 			}
 		}
@@ -391,7 +391,9 @@ func (c *candidate) unify(args []row.Type) (castTo []row.Type, result row.Type, 
 			return nil, row.Type{}, err
 		}
 	}
-	result, err = actual(c.f.Ret, row.Type{}, elem, array, common)
+	if result, err = actual(c.f.Ret, row.Type{}, elem, array, common); err == nil && result.OID == 0 {
+		err = errs.SQL("42704", "could not find array type for data type %s", typeName(common))
+	}
 	return castTo, result, err
 }
 

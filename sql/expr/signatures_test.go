@@ -75,6 +75,9 @@ func TestSignatures(t *testing.T) {
 				continue
 			}
 			args := slices.Clone(f.Args)
+			if f.IsOperator() && len(args) == 1 {
+				args = []row.OID{0, args[0]}
+			}
 			variadic := f.Variadic
 			switch variadic {
 			case 0:

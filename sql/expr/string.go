@@ -747,6 +747,8 @@ var strs = []def{
 	{"substr(text,int4,int4) text", 0, substring},
 	{"substring(bytea,int4) bytea", 0, substringBytes},
 	{"substring(bytea,int4,int4) bytea", 0, substringBytes},
+	{"substr(bytea,int4) bytea", 0, substringBytes},
+	{"substr(bytea,int4,int4) bytea", 0, substringBytes},
 	{"overlay(text,text,int4) text", 0, overlay},
 	{"overlay(text,text,int4,int4) text", 0, overlay},
 	{"position(text,text) int4", 0, position},
