@@ -53,7 +53,7 @@ func AppendBinary(dst []byte, t Type, v Value) []byte {
 	case KindRecord:
 		dst = be.AppendUint32(dst, uint32(len(v.List())))
 		for _, x := range v.List() {
-			et := typeOfKind(x.kind)
+			et := TypeOfKind(x.kind)
 			dst = appendFieldBinary(be.AppendUint32(dst, uint32(et.OID)), et, x)
 		}
 		return dst
@@ -144,7 +144,7 @@ func appendListBinary(dst []byte, t Type, v Value) []byte {
 	for x := v; x.kind == KindList && len(x.List()) > 0; x = x.List()[0] {
 		dims = append(dims, len(x.List()))
 		if t.OID == AnyArray && x.List()[0].kind != KindList {
-			e = typeOfKind(x.List()[0].kind)
+			e = TypeOfKind(x.List()[0].kind)
 		}
 	}
 	low := uint32(1)

@@ -507,3 +507,18 @@ func (v Value) NumericFloat() float64 {
 	f, _ := strconv.ParseFloat(string(v.AppendNumeric(buf[:0])), 64)
 	return f
 }
+
+// TrimNumeric gives the numeric equal to v with the least display scale.
+func TrimNumeric(v Value) Value {
+	if v.a == 0 || v.s != "" && v.s[len(v.s)-1] != '0' {
+		return v
+	}
+	if v.s == "" {
+		for v.a > 0 && v.n%10 == 0 {
+			v.n, v.a = v.n/10, v.a-1
+		}
+		return v
+	}
+	d := v.decimal(nil)
+	return RoundNumeric(v, int32(max(len(d.digits)-d.exp, 0)))
+}

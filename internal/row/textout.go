@@ -321,7 +321,7 @@ func (f Format) appendList(dst []byte, t Type, v Value) []byte {
 			dst = f.appendList(dst, t, x)
 		default:
 			if e.OID == 0 {
-				e = typeOfKind(x.kind)
+				e = TypeOfKind(x.kind)
 			}
 			from := len(dst)
 			dst = f.AppendText(dst, e, x)
@@ -384,7 +384,7 @@ func (f Format) appendRecord(dst []byte, v Value) []byte {
 			continue
 		}
 		from := len(dst)
-		dst = f.AppendText(dst, typeOfKind(x.kind), x)
+		dst = f.AppendText(dst, TypeOfKind(x.kind), x)
 		if needsQuotes(dst[from:], false) {
 			dst = appendQuoted(dst[:from], string(dst[from:]), true)
 		}
@@ -392,8 +392,8 @@ func (f Format) appendRecord(dst []byte, v Value) []byte {
 	return append(dst, ')')
 }
 
-// typeOfKind is the widest type of a kind, for values whose type nobody carries (fields of a record).
-func typeOfKind(k Kind) Type {
+// TypeOfKind is the widest type of a kind, for values whose type nobody carries (fields of a record).
+func TypeOfKind(k Kind) Type {
 	switch k {
 	case KindBool:
 		return T(Bool)

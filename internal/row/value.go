@@ -1,6 +1,9 @@
 package row
 
-import "math"
+import (
+	"math"
+	"strings"
+)
 
 // Kind is how a Value is held; several types share one (int2, int4, int8 and oid are KindInt).
 type Kind uint8
@@ -117,4 +120,19 @@ func (v Value) List() []Value {
 		return nil
 	}
 	return *v.list
+}
+
+// Own gives v with its own copy of any bytes that it borrows (from a record, an Arrow array).
+func Own(v Value) Value {
+	switch v.kind {
+	case KindText, KindBytes, KindNumeric, KindUUID, KindInterval:
+		v.s = strings.Clone(v.s)
+	case KindList, KindRecord:
+		list := make([]Value, len(v.List()))
+		for i, x := range v.List() {
+			list[i] = Own(x)
+		}
+		v.list = &list
+	}
+	return v
 }
