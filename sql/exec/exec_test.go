@@ -57,7 +57,11 @@ func queryCases() []queryCase {
 		{"select person, count(*), sum(id), avg(id), stddev(amount), bool_and(id > 10), array_agg(id order by id desc), string_agg(note, ',' order by id) from orders group by person", false,
 			aggregate(o, []expr.Expr{person}, agg("count"), agg("sum", id), agg("avg", id), agg("stddev", amount), agg("bool_and", op(">", id, integer(10))),
 				func() plan.AggregateCall { a := agg("array_agg", id); a.OrderBy = []plan.SortKey{desc(id)}; return a }(),
-				func() plan.AggregateCall { a := agg("string_agg", note, literal(row.Text, ",")); a.OrderBy = []plan.SortKey{asc(id)}; return a }())},
+				func() plan.AggregateCall {
+					a := agg("string_agg", note, literal(row.Text, ","))
+					a.OrderBy = []plan.SortKey{asc(id)}
+					return a
+				}())},
 		{"select person, note, count(*) filter (where id > 50), grouping(person, note) from orders group by rollup(person, note)", false,
 			func() plan.Node {
 				c := agg("count")

@@ -57,3 +57,13 @@ func (s *ScanRequest) Key() []int {
 	}
 	return s.Relation.Key
 }
+
+// Within reports whether a row lies in the request's bounds.
+func (s *ScanRequest) Within(r row.Row) bool {
+	lower, upper := s.keyBounds()
+	var k []byte
+	for _, i := range s.Key() {
+		k = row.AppendKey(k, s.Relation.Columns[i].Type, r[i], false)
+	}
+	return string(k) >= string(lower) && (upper == nil || string(k) < string(upper))
+}

@@ -51,38 +51,18 @@ func New(system ...*Relation) *Catalog {
 func (c *Catalog) Current() *Snapshot { return c.current.Load() }
 
 // Apply applies one record that stands at position p, and returns what changed: the relation's definition before and
-// after (nil: none). Records below or at the current Position are skipped: a replay changes nothing.
+// after (nil: none). A version that was applied already changes nothing: a replay is harmless.
 func (c *Catalog) Apply(r *Record, p log.Position) (before, after *Relation, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	old := c.current.Load()
-	if prev, ok := old.versions[r.ID]; ok && r.Version <= prev {
-		return old.byID[r.ID], old.byID[r.ID], nil
+	s, err := old.With(r)
+	if err != nil || s == old {
+		return old.byID[r.ID], old.byID[r.ID], err
 	}
-	s := old.clone()
 	s.position = p
-	s.versions[r.ID] = r.Version
-	s.reserve(r)
-	before = s.byID[r.ID]
-	switch {
-	case r.Namespace != nil && r.Dropped:
-		delete(s.namespaces, r.Namespace.Name)
-	case r.Namespace != nil:
-		s.namespaces[r.Namespace.Name] = r.Namespace
-	case r.Dropped:
-		s.remove(before)
-	case r.Relation != nil:
-		after = r.Relation
-		if r.Topic != nil {
-			if after.Topic, err = ParseTopicID(r.Topic.ID); err != nil {
-				return nil, nil, err
-			}
-		}
-		s.remove(before)
-		s.put(after)
-	}
 	c.current.Store(s)
-	return before, after, nil
+	return old.byID[r.ID], s.byID[r.ID], nil
 }
 
 // Snapshot is the catalog at one Position. It is immutable.
@@ -106,6 +86,37 @@ func (s *Snapshot) clone() *Snapshot {
 		n.versions = map[delta.RelationID]uint64{}
 	}
 	return &n
+}
+
+// With gives the snapshot after one more record; s itself when that version of the object is in it already.
+func (s *Snapshot) With(r *Record) (*Snapshot, error) {
+	if prev, ok := s.versions[r.ID]; ok && r.Version <= prev {
+		return s, nil
+	}
+	n := s.clone()
+	n.versions[r.ID] = r.Version
+	n.reserve(r)
+	switch {
+	case r.Namespace != nil && r.Dropped:
+		delete(n.namespaces, r.Namespace.Name)
+	case r.Namespace != nil:
+		n.namespaces[r.Namespace.Name] = r.Namespace
+	case r.Dropped:
+		n.remove(n.byID[r.ID])
+	case r.Relation != nil:
+		after := r.Relation
+		after.Version = r.Version
+		if r.Topic != nil {
+			id, err := ParseTopicID(r.Topic.ID)
+			if err != nil {
+				return s, err
+			}
+			after.Topic = id
+		}
+		n.remove(n.byID[r.ID])
+		n.put(after)
+	}
+	return n, nil
 }
 
 func (s *Snapshot) put(r *Relation) {

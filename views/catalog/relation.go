@@ -106,3 +106,34 @@ func (r *Relation) RowSchema() *row.Schema {
 
 // Keyed reports whether the relation's rows have an identity: writes to it are upserts.
 func (r *Relation) Keyed() bool { return len(r.Key) > 0 }
+
+// Columns of a topic's records as they are queryable without a schema (DESIGN section 5). Keys and values are text: bytes
+// that are no UTF-8 stand there in bytea's hex form.
+var (
+	RawColumns = []Column{
+		{Name: "_key", Type: row.T(row.Text)},
+		{Name: "_value", Type: row.T(row.Text)},
+		{Name: "_headers", Type: row.T(row.JSONB)},
+		{Name: "_partition", Type: row.T(row.Int4), NotNull: true},
+		{Name: "_offset", Type: row.T(row.Int8), NotNull: true},
+		{Name: "_timestamp", Type: row.T(row.TimestampTZ), NotNull: true},
+	}
+	// RejectedColumns are those of t__rejected, whose key is the record's place: RejectedKey.
+	RejectedColumns = []Column{
+		{Name: "reason", Type: row.T(row.Text), NotNull: true},
+		{Name: "_key", Type: row.T(row.Text)},
+		{Name: "_value", Type: row.T(row.Text)},
+		{Name: "_partition", Type: row.T(row.Int4), NotNull: true},
+		{Name: "_offset", Type: row.T(row.Int8), NotNull: true},
+		{Name: "_timestamp", Type: row.T(row.TimestampTZ), NotNull: true},
+	}
+	RejectedKey = []int{3, 4}
+)
+
+// Missing is the value of a row that was written before the column was added: its constant default, or NULL.
+func (c *Column) Missing() (row.Value, error) {
+	if c.Const == nil {
+		return row.Null, nil
+	}
+	return row.ParseText(c.Type, *c.Const)
+}

@@ -1,0 +1,32 @@
+# MiracleDB. `make run` is all a newcomer needs; `make test` does its own set-up.
+GO      ?= go
+BIN     := bin/miracledb
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
+
+.PHONY: run build test check bench conformance fuzz clean
+
+run: build ## build, serve, stream the flights sample, print what to try
+	@$(BIN) demo
+
+build:
+	@mkdir -p bin
+	@echo "building (the first time takes two or three minutes: DuckDB and PostgreSQL's parser are compiled in)"
+	@$(GO) build -o $(BIN) ./cmd/miracledb
+
+check: ## format, vet, staticcheck, tidy rules, unit tests
+	@test -z "$$(gofmt -l cmd connectors backup features internal log processors sql views deploy 2>/dev/null | tee /dev/stderr)" || (echo "run gofmt"; exit 1)
+	@$(GO) vet ./...
+	@$(GO) run $(STATICCHECK) ./...
+	@$(GO) test -short ./...
+
+test: ## everything a clean machine can run; says what is missing
+	@$(GO) test -timeout 40m ./...
+
+conformance: ## the long suite: kills, cuts, thousands of generated queries, every client
+	@MIRACLEDB_CONFORMANCE=1 $(GO) test -timeout 120m ./...
+
+bench: build
+	@$(BIN) bench flights --data-file ../shared/data/flights-3m.parquet
+
+clean:
+	@rm -rf bin

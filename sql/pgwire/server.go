@@ -1,0 +1,127 @@
+package pgwire
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+
+	"github.com/miracledb/miracledb/internal/errs"
+	"github.com/miracledb/miracledb/sql"
+)
+
+// Options are a Server's parts.
+type Options struct {
+	Database sql.Database
+	// MaxConnections bounds open connections, before any of them has said who it is; 0: 2000.
+	MaxConnections int
+	// Authenticate decides whether a user may come in from an address; nil: everyone may.
+	Authenticate func(user string, remote net.Addr) error
+	// Report hears of faults that no client can be told of; nil: nobody does.
+	Report func(error)
+}
+
+// Server serves PostgreSQL clients.
+type Server struct {
+	o  Options
+	wg sync.WaitGroup
+	mu struct {
+		sync.Mutex
+		conns  map[net.Conn]struct{}
+		closed bool
+	}
+}
+
+// New makes a server.
+func New(o Options) *Server {
+	if o.MaxConnections == 0 {
+		o.MaxConnections = 2000
+	}
+	s := &Server{o: o}
+	s.mu.conns = map[net.Conn]struct{}{}
+	return s
+}
+
+// Serve accepts connections until ctx ends; when it returns every connection has ended.
+func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	stop := context.AfterFunc(ctx, func() {
+		_ = ln.Close()
+		s.closeAll()
+	})
+	defer stop()
+	defer s.wg.Wait()
+	for {
+		c, err := ln.Accept()
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			var ne net.Error
+			if errors.As(err, &ne) && ne.Timeout() {
+				continue
+			}
+			s.closeAll()
+			return err
+		}
+		if !s.add(c) {
+			refuse(c)
+			continue
+		}
+		s.wg.Add(1)
+		go func() {
+			defer s.wg.Done()
+			defer s.remove(c)
+			s.serve(ctx, c)
+		}()
+	}
+}
+
+func (s *Server) serve(ctx context.Context, c net.Conn) {
+	defer func() {
+		if p := recover(); p != nil && s.o.Report != nil {
+			s.o.Report(errs.New(errs.Internal, "a PostgreSQL connection ended by a panic: %v", p))
+		}
+	}()
+	if t, ok := c.(*net.TCPConn); ok {
+		_ = t.SetNoDelay(true)
+	}
+	cn := newConn(s, c)
+	defer cn.close()
+	if err := cn.startup(ctx); err != nil {
+		return
+	}
+	cn.run(ctx)
+}
+
+func refuse(c net.Conn) {
+	cn := &conn{net: c}
+	cn.writeError(errs.SQL("53300", "sorry, too many clients already"), "FATAL")
+	_ = cn.flush()
+	_ = c.Close()
+}
+
+func (s *Server) add(c net.Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.closed || len(s.mu.conns) >= s.o.MaxConnections {
+		return false
+	}
+	s.mu.conns[c] = struct{}{}
+	return true
+}
+
+func (s *Server) remove(c net.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.mu.conns, c)
+	_ = c.Close()
+}
+
+func (s *Server) closeAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.closed = true
+	for c := range s.mu.conns {
+		_ = c.Close()
+	}
+}
