@@ -112,7 +112,7 @@ func (s *Store) cut(all bool) (jobs []*job, m *manifest, old []*counted, err err
 			if err != nil {
 				return nil, nil, nil, err
 			}
-			m.Relations = append(m.Relations, manifestRelation{ID: r.id, Keyed: r.keyed, Position: a.durable, Schemas: [][]byte{b}})
+			m.Relations = append(m.Relations, manifestRelation{ID: r.id, Keyed: r.keyed, Position: a.durable, Schemas: [][]manifestField{b}})
 		}
 	}
 	if len(jobs) == 0 && (!all || a.durable == a.position && len(a.garbage) == 0) {

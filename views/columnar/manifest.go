@@ -1,17 +1,13 @@
 package columnar
 
 import (
-	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	stdfs "io/fs"
-	"slices"
 
-	"github.com/apache/arrow/go/v17/arrow"
-	"github.com/apache/arrow/go/v17/arrow/ipc"
 	"github.com/zeebo/xxh3"
 
 	"github.com/miracledb/miracledb/internal/delta"
@@ -36,7 +32,7 @@ type manifestRelation struct {
 	Keyed bool             `json:"keyed,omitempty"`
 	// Position of what is listed here.
 	Position delta.Position    `json:"position"`
-	Schemas  [][]byte          `json:"schemas"` // Arrow IPC schema messages; the last one is the relation's
+	Schemas  [][]manifestField `json:"schemas"` // the last one is the relation's
 	Segments []manifestSegment `json:"segments"`
 	// Deleted is the file of the segments' deletion vectors; nil: no row is dead.
 	Deleted *manifestFile `json:"deleted,omitempty"`
@@ -157,28 +153,4 @@ func writeManifest(fs vfs.FS, dir string, m *manifest) error {
 		return err
 	}
 	return vfs.SyncDir(fs, dir)
-}
-
-// encodeSchema gives the Arrow IPC stream of a schema without rows.
-func encodeSchema(s *arrow.Schema) ([]byte, error) {
-	var b bytes.Buffer
-	w := ipc.NewWriter(&b, ipc.WithSchema(s))
-	if err := w.Close(); err != nil {
-		return nil, errs.New(errs.Internal, "columnar: schema: %w", err)
-	}
-	return slices.Clone(b.Bytes()), nil
-}
-
-func decodeSchema(b []byte) (_ *arrow.Schema, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = errs.New(errs.Corrupt, "columnar: schema: %v", p)
-		}
-	}()
-	r, err := ipc.NewReader(bytes.NewReader(b))
-	if err != nil {
-		return nil, errs.New(errs.Corrupt, "columnar: schema: %w", err)
-	}
-	defer r.Release()
-	return r.Schema(), nil
 }

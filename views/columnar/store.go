@@ -216,7 +216,7 @@ func (s *Store) loadRelation(mr manifestRelation, named map[string]bool, budget 
 	for i, b := range mr.Schemas {
 		var err error
 		if schemas[i], err = decodeSchema(b); err != nil {
-			return nil, err
+			return nil, damaged(s.fs.PathJoin(s.opts.Dir, manifestName), err)
 		}
 	}
 	r.schema = schemas[len(schemas)-1]
