@@ -1,0 +1,145 @@
+package ingest
+
+import (
+	"time"
+
+	"github.com/miracledb/miracledb/internal/row"
+	"github.com/miracledb/miracledb/internal/row/jsonrow"
+	"github.com/miracledb/miracledb/log"
+	"github.com/miracledb/miracledb/log/record"
+	"github.com/miracledb/miracledb/views/catalog"
+)
+
+// batchBytes is where a batch of an encoder ends and the next begins: what Kafka's own producers take for a large one.
+const batchBytes = 1 << 20
+
+// Encoder gathers the changes of one transaction as record batches, in the order given.
+type Encoder struct {
+	now        int64
+	partitions func(log.TopicID) int32
+	streams    map[log.Partition]*stream
+	order      []log.Partition
+	schemas    map[*catalog.Relation]*row.Schema
+	decoded    Decoded
+	buf, key   []byte
+}
+
+// stream is what goes to one partition.
+type stream struct {
+	builder record.Builder
+	batches []byte
+	records int32
+}
+
+// NewEncoder starts an encoder whose records have the timestamp now; partitions tells how many a topic has.
+func NewEncoder(now time.Time, partitions func(log.TopicID) int32) *Encoder {
+	return &Encoder{decoded: Decoded{Placed: true}, now: now.UnixMilli(), partitions: partitions,
+		streams: map[log.Partition]*stream{}, schemas: map[*catalog.Relation]*row.Schema{}}
+}
+
+func (e *Encoder) add(p log.Partition, key, value []byte) (index int32, err error) {
+	s := e.streams[p]
+	if s == nil {
+		s = &stream{}
+		e.streams[p] = s
+		e.order = append(e.order, p)
+	}
+	if s.builder.Size()+len(key)+len(value) > batchBytes && s.builder.Count() > 0 {
+		if err := s.cut(); err != nil {
+			return 0, err
+		}
+	}
+	s.builder.Add(e.now, key, value)
+	s.records++
+	return s.records - 1, nil
+}
+
+func (s *stream) cut() error {
+	b, err := s.builder.Build()
+	s.batches = append(s.batches, b...)
+	return err
+}
+
+// Catalog adds a catalog record.
+func (e *Encoder) Catalog(r *catalog.Record) error {
+	value, err := r.Encode()
+	if err == nil {
+		_, err = e.add(log.Partition{Topic: log.CatalogTopicID}, r.Key(), value)
+	}
+	return err
+}
+
+// Row adds the change of one row of rel: key is its heap key (nil for append-only relations), r its new value, nil for a
+// delete; a delete needs the old row for its canonical key.
+func (e *Encoder) Row(rel *catalog.Relation, key []byte, old, r row.Row) error {
+	schema := e.schemas[rel]
+	if schema == nil {
+		schema = rel.RowSchema()
+		e.schemas[rel] = schema
+	}
+	var recordKey, value []byte
+	if rel.Keyed() {
+		src := r
+		if src == nil {
+			src = old
+		}
+		e.key = jsonrow.AppendCanonicalKey(e.key[:0], schema, src)
+		recordKey = e.key
+	}
+	p := log.Partition{Topic: rel.Topic}
+	if n := e.partitions(rel.Topic); n > 1 {
+		p.Index = int32(Murmur2(recordKey)&0x7fffffff) % n
+	}
+	ch := Change{Relation: rel, Key: key, Row: r}
+	if r != nil {
+		e.buf = jsonrow.AppendJSON(e.buf[:0], schema, r)
+		value = e.buf
+		ch.Encoded = encodeRow(r)
+	}
+	var err error
+	ch.Index, err = e.add(p, recordKey, value)
+	e.decoded.Changes = append(e.decoded.Changes, ch)
+	return err
+}
+
+// Finish gives the batches and their typed form.
+func (e *Encoder) Finish() ([]log.PartitionBatch, *Decoded, error) {
+	batches := make([]log.PartitionBatch, 0, len(e.order))
+	for _, p := range e.order {
+		s := e.streams[p]
+		if err := s.cut(); err != nil {
+			return nil, nil, err
+		}
+		batches = append(batches, log.PartitionBatch{Partition: p, Batch: s.batches})
+	}
+	return batches, &e.decoded, nil
+}
+
+// Murmur2 is the hash by which Kafka's Java client spreads keys over partitions
+// (org.apache.kafka.common.utils.Utils.murmur2), so that SQL and Kafka clients put a key into the same one.
+func Murmur2(data []byte) uint32 {
+	const m, r = 0x5bd1e995, 24
+	h := uint32(0x9747b28c) ^ uint32(len(data))
+	for ; len(data) >= 4; data = data[4:] {
+		k := uint32(data[0]) | uint32(data[1])<<8 | uint32(data[2])<<16 | uint32(data[3])<<24
+		k *= m
+		k ^= k >> r
+		k *= m
+		h *= m
+		h ^= k
+	}
+	switch len(data) {
+	case 3:
+		h ^= uint32(data[2]) << 16
+		fallthrough
+	case 2:
+		h ^= uint32(data[1]) << 8
+		fallthrough
+	case 1:
+		h ^= uint32(data[0])
+		h *= m
+	}
+	h ^= h >> 13
+	h *= m
+	return h ^ h>>15
+}

@@ -1,0 +1,178 @@
+package txn
+
+import (
+	"context"
+	"sync"
+
+	"github.com/miracledb/miracledb/internal/delta"
+	"github.com/miracledb/miracledb/internal/errs"
+	"github.com/miracledb/miracledb/internal/row"
+	"github.com/miracledb/miracledb/log"
+	"github.com/miracledb/miracledb/sql/ingest"
+	"github.com/miracledb/miracledb/views/catalog"
+)
+
+// Rows are the newest applied rows of the heap, as bytes.
+type Rows interface {
+	Get(rel delta.RelationID, key []byte) (row []byte, found bool, err error)
+	// GetIndex finds the primary key of an entry of a unique index.
+	GetIndex(index delta.RelationID, entry []byte) (key []byte, found bool, err error)
+}
+
+// Options are what a Sequencer needs.
+type Options struct {
+	Log  log.Log
+	Rows Rows
+	// Applied waits until the heap has applied position p.
+	Applied func(ctx context.Context, p log.Position) error
+	// Codec gives a record codec of one version of a table, for the caller alone.
+	Codec func(*catalog.Relation) (*ingest.Codec, error)
+}
+
+// Sequencer orders the commits of one node.
+type Sequencer struct {
+	o  Options
+	mu struct {
+		sync.Mutex
+		locks   lockTable
+		pending map[Resource]pendingRow // rows appended and not yet applied
+		queue   []pendingRef            // the same, in order of position
+		written map[delta.RelationID]log.Position
+		nextTx  uint64
+	}
+}
+
+type pendingRow struct {
+	row []byte // nil: deleted, or (for an index entry) free
+	pos log.Position
+}
+
+type pendingRef struct {
+	res Resource
+	pos log.Position
+}
+
+// New makes a sequencer.
+func New(o Options) *Sequencer {
+	s := &Sequencer{o: o}
+	s.mu.locks.locks = map[Resource]*lock{}
+	s.mu.pending = map[Resource]pendingRow{}
+	s.mu.written = map[delta.RelationID]log.Position{}
+	return s
+}
+
+// Change is one row's change: Old is nil for an insert, New for a delete. Key is the heap key of the row.
+type Change struct {
+	Relation *catalog.Relation
+	Key      []byte
+	Old, New row.Row
+}
+
+// partitions is the number of a topic's partitions; one that this very append creates has one.
+func (s *Sequencer) partitions(id log.TopicID) int32 {
+	if t, ok := s.o.Log.TopicByID(id); ok {
+		return t.Partitions
+	}
+	return 1
+}
+
+// Newest gives the row that the next writer builds on, pending or applied, without locking it.
+func (s *Sequencer) Newest(rel delta.RelationID, key []byte) (encoded []byte, found bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.newest(Resource{rel, string(key)})
+}
+
+// Pending is the Position at which a row's pending change will be in the heap; zero when there is none.
+func (s *Sequencer) Pending(rel delta.RelationID, key []byte) log.Position {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.pending[Resource{rel, string(key)}].pos
+}
+
+// newest gives the row of res that the next writer builds on: pending before applied. The caller holds mu.
+func (s *Sequencer) newest(res Resource) ([]byte, bool, error) {
+	if p, ok := s.mu.pending[res]; ok {
+		return p.row, p.row != nil, nil
+	}
+	return s.o.Rows.Get(res.ID, []byte(res.Key))
+}
+
+// newestEntry gives the primary key that a unique index's entry leads to. The caller holds mu.
+func (s *Sequencer) newestEntry(res Resource) ([]byte, bool, error) {
+	if p, ok := s.mu.pending[res]; ok {
+		return p.row, p.row != nil, nil
+	}
+	return s.o.Rows.GetIndex(res.ID, []byte(res.Key))
+}
+
+// await makes changed rows pending at pos and forgets those that the heap has. The caller holds mu.
+func (s *Sequencer) await(res Resource, row []byte, pos log.Position) {
+	s.mu.pending[res] = pendingRow{row, pos}
+	s.mu.queue = append(s.mu.queue, pendingRef{res, pos})
+}
+
+// Applied tells that the heap has applied every append up to p: pending rows up to it are dropped.
+func (s *Sequencer) Applied(p log.Position) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := 0
+	for ; i < len(s.mu.queue) && !p.Less(s.mu.queue[i].pos); i++ {
+		ref := s.mu.queue[i]
+		if s.mu.pending[ref.res].pos == ref.pos {
+			delete(s.mu.pending, ref.res)
+		}
+	}
+	if i == len(s.mu.queue) {
+		s.mu.queue = s.mu.queue[:0]
+	} else {
+		s.mu.queue = s.mu.queue[i:]
+	}
+}
+
+// Admit is the admission hook of a table's topic: a produced batch is an upsert in the order of all writes. With
+// refuse, a record that does not decode fails the batch (log.RecordError) instead of standing in t__rejected.
+func (s *Sequencer) Admit(rel func() *catalog.Relation) log.AdmissionHook {
+	return func(ctx context.Context, a log.Append, submit func(log.Append) (*log.Ticket, error)) (*log.Ticket, error) {
+		r := rel()
+		if r == nil || r.Kind != catalog.Table {
+			return submit(a)
+		}
+		codec, err := s.o.Codec(r)
+		if err != nil {
+			return nil, err
+		}
+		// Attachments stand only for appends of a single batch: what Kafka clients send to one partition at once.
+		var rows *ingest.Decoded
+		for i := range a.Batches {
+			d, err := codec.Decode(a.Batches[i].Batch, ingest.Place{Topic: r.Topic, Partition: a.Batches[i].Partition.Index})
+			if err != nil {
+				return nil, err
+			}
+			if f := d.FirstFault(); f != nil && r.Options["on_fault"] == "refuse" {
+				return nil, errs.New(errs.Constraint, "%q refuses the record: %w", r.Name, &log.RecordError{Index: int(f.Index), Message: f.Reason})
+			}
+			rows = d
+		}
+		if len(a.Batches) == 1 {
+			a.Attachment = rows
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		t, err := submit(a)
+		if err != nil || t.Duplicate || rows == nil {
+			return t, err
+		}
+		for i := range rows.Changes {
+			c := &rows.Changes[i]
+			res := Resource{r.ID, string(c.Key)}
+			if tx := s.mu.locks.owner(res); tx != nil {
+				tx.doom(errs.SQL("40001", "could not serialize access: a row of %q was replaced by a produced record", r.Name).
+					WithHint("Retry the transaction."))
+			}
+			s.await(res, c.Encoded, t.Position)
+		}
+		s.mu.written[r.ID] = t.Position
+		return t, nil
+	}
+}
