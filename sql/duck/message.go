@@ -58,9 +58,11 @@ func (m *message) relation(s *Source, serial uint64) (wire.Relation, error) {
 		r.Segments = append(r.Segments, wire.Segment{Path: g.Path, Rows: g.Rows, Columns: g.Columns,
 			Deleted: m.deleted(g.Deleted, g.Path, serial)})
 	}
-	if t := s.Tail; t != nil && t.Rows > 0 {
-		r.Batches = append(r.Batches, wire.Batches{Path: t.Path, Bytes: t.Bytes, Rows: t.Rows,
-			Deleted: m.deleted(t.Deleted, t.Path, serial)})
+	for _, t := range s.Tails {
+		if t.Rows > 0 {
+			r.Batches = append(r.Batches, wire.Batches{Path: t.Path, Bytes: t.Bytes, Rows: t.Rows,
+				Deleted: m.deleted(t.Deleted, t.Path, serial)})
+		}
 	}
 	for _, in := range s.Inline {
 		rows := int64(0)

@@ -176,22 +176,22 @@ func TestSources(t *testing.T) {
 	check(t, e, "segments with deletes", &Source{Columns: testColumns, Segments: []Segment{{Path: a, Rows: 5000, Deleted: Deleted{dead, 1}},
 		{Path: b, Rows: 4000}}}, ids(0, 9000, 0, 77, 2048, 4999))
 	for i, rows := range []int64{1, 2048, 2049, 3000} {
-		check(t, e, fmt.Sprintf("tail of %d", rows), &Source{Columns: testColumns, Tail: &Tail{Path: tail, Bytes: sizes[i], Rows: rows}}, ids(9000, 9000+rows))
+		check(t, e, fmt.Sprintf("tail of %d", rows), &Source{Columns: testColumns, Tails: []Tail{{Path: tail, Bytes: sizes[i], Rows: rows}}}, ids(9000, 9000+rows))
 	}
 	// Prefixes, later ones first known: the child must not show what it has read for another snapshot.
 	for _, rows := range []int64{3000, 2, 2047, 1} {
-		check(t, e, fmt.Sprintf("prefix of %d", rows), &Source{Columns: testColumns, Tail: &Tail{Path: tail, Bytes: sizes[3], Rows: rows}}, ids(9000, 9000+rows))
+		check(t, e, fmt.Sprintf("prefix of %d", rows), &Source{Columns: testColumns, Tails: []Tail{{Path: tail, Bytes: sizes[3], Rows: rows}}}, ids(9000, 9000+rows))
 	}
 	whole := roaring.New()
 	whole.AddRange(1, 2048)
-	check(t, e, "a dead batch", &Source{Columns: testColumns, Tail: &Tail{Path: tail, Bytes: sizes[3], Rows: 3000, Deleted: Deleted{whole, 7}}},
+	check(t, e, "a dead batch", &Source{Columns: testColumns, Tails: []Tail{{Path: tail, Bytes: sizes[3], Rows: 3000, Deleted: Deleted{whole, 7}}}},
 		append(ids(9000, 9001), ids(11048, 12000)...))
 	rec := record(20000, 25000)
 	slice := rec.NewSlice(777, 4100)
 	check(t, e, "inline", &Source{Columns: testColumns, Inline: []Inline{{Records: []arrow.Record{slice}}}}, ids(20777, 24100))
 	all := &Source{Columns: testColumns,
 		Segments: []Segment{{Path: a, Rows: 5000, Deleted: Deleted{dead, 1}}, {Path: b, Rows: 4000, Deleted: Deleted{bitmap(3), 0}}},
-		Tail:     &Tail{Path: tail, Bytes: sizes[3], Rows: 3000, Deleted: Deleted{bitmap(5), 9}},
+		Tails:    []Tail{{Path: tail, Bytes: sizes[3], Rows: 3000, Deleted: Deleted{bitmap(5), 9}}},
 		Inline:   []Inline{{Records: []arrow.Record{slice}, CacheKey: "x1", Deleted: Deleted{bitmap(0), 0}}}}
 	want := append(ids(0, 12000, 0, 77, 2048, 4999, 5003, 9005), ids(20778, 24100)...)
 	for range 2 { // the second time from the child's caches

@@ -16,8 +16,8 @@ type Source struct {
 	Columns []row.Column
 	// Segments are immutable Parquet files.
 	Segments []Segment
-	// Tail is the growing Arrow file of rows not yet in a segment; nil: none.
-	Tail *Tail
+	// Tails are the growing Arrow files of rows not yet in a segment: mostly one, two while a flush runs.
+	Tails []Tail
 	// Inline are rows sent with the query, such as a transaction's own; their columns are those of Columns, in order.
 	Inline []Inline
 }

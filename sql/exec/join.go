@@ -79,6 +79,9 @@ func (c *compiler) join(n *plan.Join) (operator, error) {
 	if n.Kind != plan.Right && n.Kind != plan.Full && !n.Lateral {
 		op.lookup, err = c.lookupPlan(n, leftKeys, rightKeys)
 	}
+	if right, ok := op.right.(*scanOp); ok && op.lookup != nil {
+		right.read.Few = true // as few as the left side's rows
+	}
 	return op, err
 }
 

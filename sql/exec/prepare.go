@@ -5,6 +5,7 @@ import (
 	"github.com/miracledb/miracledb/internal/row"
 	"github.com/miracledb/miracledb/sql/expr"
 	"github.com/miracledb/miracledb/sql/plan"
+	"github.com/miracledb/miracledb/views/catalog"
 )
 
 // Prepared is a compiled plan; it may be run by many sessions at once.
@@ -13,7 +14,18 @@ type Prepared struct {
 	point    *pointPlan
 	subplans map[expr.Subplan]*subplan
 	columns  []plan.Column
+	reads    []*Read
 }
+
+// Read is one place where a plan reads a relation. Few says that it looks at few rows whatever the relation's size: by key,
+// by equality on an index, or the first rows in a key's order.
+type Read struct {
+	Relation *catalog.Relation
+	Few      bool
+}
+
+// Reads are the places where the plan, subqueries included, reads relations.
+func (p *Prepared) Reads() []*Read { return p.reads }
 
 // Columns are the columns of the result.
 func (p *Prepared) Columns() []plan.Column { return p.columns }
@@ -28,6 +40,7 @@ type subplan struct {
 // compiler compiles one statement.
 type compiler struct {
 	subplans map[expr.Subplan]*subplan
+	reads    []*Read
 }
 
 // Prepare compiles a plan. Errors: 0A000 for what the row executor cannot run.
@@ -35,10 +48,13 @@ func Prepare(node plan.Node) (*Prepared, error) {
 	c := &compiler{subplans: map[expr.Subplan]*subplan{}}
 	p := &Prepared{subplans: c.subplans, columns: node.Columns()}
 	var err error
-	if p.point, err = c.pointPlan(node); err != nil || p.point != nil {
-		return p, err
+	if p.point, err = c.pointPlan(node); err != nil {
+		return nil, err
 	}
-	p.root, err = c.compile(node)
+	if p.point == nil {
+		p.root, err = c.compile(node)
+	}
+	p.reads = c.reads
 	return p, err
 }
 

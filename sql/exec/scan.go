@@ -23,6 +23,7 @@ type scanOp struct {
 	columns          []int
 	ordered, reverse bool
 	few              bool
+	read             *Read
 }
 
 // scan compiles a scan with the condition above it. needed are the columns read above; nil: all.
@@ -35,10 +36,12 @@ func (c *compiler) scan(n *plan.Scan, cond expr.Expr, needed []int) (*scanOp, er
 }
 
 func (c *compiler) scanBy(n *plan.Scan, cond expr.Expr, a *access) (*scanOp, *access, error) {
-	op := &scanOp{node: n}
+	op := &scanOp{node: n, read: &Read{Relation: n.Relation}}
+	c.reads = append(c.reads, op.read)
 	rest := cond
 	var err error
 	if a != nil {
+		op.read.Few = len(a.equal) > 0 || a.in != nil
 		rest = a.rest
 		op.index = a.index
 		if op.equal, err = c.exprs(a.equal); err != nil {
@@ -250,6 +253,7 @@ func (c *compiler) pointPlan(node plan.Node) (*pointPlan, error) {
 		}
 	}
 	p := &pointPlan{rel: scan.Relation, lock: scan.Lock}
+	c.reads = append(c.reads, &Read{Relation: scan.Relation, Few: true})
 	var err error
 	if p.key, err = c.exprs(a.equal); err != nil {
 		return nil, err

@@ -145,6 +145,7 @@ func (c *compiler) orderedScan(n plan.Node, keys []plan.SortKey, few bool) (oper
 		return nil, err
 	}
 	scan.ordered, scan.reverse, scan.few = true, reverse, few
+	scan.read.Few = scan.read.Few || few
 	if project == nil {
 		return scan, nil
 	}

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"crypto/rand"
 	"encoding/binary"
 	"strings"
 
@@ -338,6 +339,14 @@ func arrivalTime(t row.Type, ms int64) row.Value {
 		return row.NewDate(day)
 	}
 	return row.NewTimestamp(ms * 1000)
+}
+
+// NewRowID is the identity of a row that SQL writes into a table without a primary key: a random UUID.
+func NewRowID() row.Value {
+	var id [16]byte
+	_, _ = rand.Read(id[:])
+	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80
+	return row.NewUUID(id)
 }
 
 // placeID identifies the row of a record without any identity: its place in the log, which never changes. Version 8 of

@@ -1,0 +1,11 @@
+// Package http is the HTTP door: SQL over POST, the schema, subscriptions, health and metrics.
+//
+//	POST /v1/query {"sql": "...", "params": [...]}   rows as JSON
+//	GET  /v1/schema                                  relations and their columns
+//	GET  /v1/subscribe                               see connectors/websocket
+//	GET  /healthz, /readyz, /metrics, /openapi.json
+//
+// Routes are declared with huma, which checks inputs and writes the OpenAPI description from the same types.
+//
+// The package deliberately knows no SQL: it drives a sql.Database as the PostgreSQL door does.
+package http

@@ -1,0 +1,48 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/miracledb/miracledb/internal/node"
+)
+
+func newServe() *cobra.Command {
+	var c node.Config
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run a server",
+		Long: `serve runs a server on a data directory. Kafka clients connect to --kafka, PostgreSQL clients to --pg, HTTP and
+WebSocket clients to --http. An address that was not asked for and is taken moves to the next free port and says so.`,
+		Example: "  miracledb serve\n  miracledb serve --data /var/lib/miracledb --pg 0.0.0.0:5432",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := loadSettings(cmd)
+			if err != nil {
+				return err
+			}
+			s.apply(&c)
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
+			defer stop()
+			return serve(ctx, c, cmd.ErrOrStderr())
+		},
+	}
+	addServeFlags(cmd)
+	return cmd
+}
+
+// serve opens and runs a node until ctx ends.
+func serve(ctx context.Context, c node.Config, stderr io.Writer) error {
+	l := slog.New(slog.NewTextHandler(stderr, nil))
+	n, err := node.Open(c, l)
+	if err != nil {
+		return err
+	}
+	return errors.Join(n.Run(ctx), n.Close())
+}

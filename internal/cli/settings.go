@@ -1,0 +1,123 @@
+package cli
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/miracledb/miracledb/internal/errs"
+	"github.com/miracledb/miracledb/internal/node"
+)
+
+// option is one thing that can be configured: by flag, by environment MIRACLEDB_<NAME>, or in the file, in this order.
+type option struct {
+	name, value, help string
+}
+
+var serveOptions = []option{
+	{"data", "data", "data directory"},
+	{"kafka", node.DefaultKafka, "where Kafka clients connect, HOST:PORT"},
+	{"pg", node.DefaultPG, "where PostgreSQL clients connect, HOST:PORT"},
+	{"http", node.DefaultHTTP, "where HTTP and WebSocket clients connect, HOST:PORT"},
+}
+
+// setting is an option's effective value and where it comes from.
+type setting struct {
+	Name   string `json:"name"`
+	Value  string `json:"value"`
+	Source string `json:"source"` // default, file PATH, environment, flag
+}
+
+type settings []setting
+
+func addServeFlags(cmd *cobra.Command) {
+	for _, o := range serveOptions {
+		cmd.Flags().String(o.name, o.value, o.help)
+	}
+	cmd.Flags().String("config", "", "configuration file: lines of name = value")
+}
+
+// loadSettings gathers the effective configuration: flags over environment over file over defaults.
+func loadSettings(cmd *cobra.Command) (settings, error) {
+	path, err := cmd.Flags().GetString("config")
+	if err != nil {
+		return nil, err
+	}
+	if path == "" {
+		path = os.Getenv("MIRACLEDB_CONFIG")
+	}
+	file := map[string]string{}
+	if path != "" {
+		if file, err = readConfig(path); err != nil {
+			return nil, err
+		}
+	}
+	var s settings
+	for _, o := range serveOptions {
+		e := setting{o.name, o.value, "default"}
+		if v, ok := file[o.name]; ok {
+			e.Value, e.Source = v, "file "+path
+		}
+		if v, ok := os.LookupEnv("MIRACLEDB_" + strings.ToUpper(o.name)); ok {
+			e.Value, e.Source = v, "environment"
+		}
+		if f := cmd.Flags().Lookup(o.name); f != nil && f.Changed {
+			e.Value, e.Source = f.Value.String(), "flag"
+		}
+		s = append(s, e)
+	}
+	return s, nil
+}
+
+// readConfig reads lines of name = value; # begins a comment. Every fault is told at once.
+func readConfig(path string) (map[string]string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, errs.New(errs.NotFound, "configuration file: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	known := map[string]bool{}
+	for _, o := range serveOptions {
+		known[o.name] = true
+	}
+	values := map[string]string{}
+	var faults []string
+	sc := bufio.NewScanner(f)
+	for n := 1; sc.Scan(); n++ {
+		line, _, _ := strings.Cut(sc.Text(), "#")
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		name, value, ok := strings.Cut(line, "=")
+		name = strings.TrimSpace(name)
+		if !ok || !known[name] {
+			faults = append(faults, fmt.Sprintf("line %d: %q is no option", n, name))
+			continue
+		}
+		values[name] = strings.Trim(strings.TrimSpace(value), `"`)
+	}
+	if len(faults) > 0 {
+		return nil, errs.New(errs.Invalid, "%s: %s", path, strings.Join(faults, "; "))
+	}
+	return values, sc.Err()
+}
+
+// apply puts the settings into a node's configuration.
+func (s settings) apply(c *node.Config) {
+	for _, e := range s {
+		asked := e.Source != "default"
+		switch e.Name {
+		case "data":
+			c.Data = e.Value
+		case "kafka":
+			c.Kafka = node.Address{HostPort: e.Value, Asked: asked}
+		case "pg":
+			c.PG = node.Address{HostPort: e.Value, Asked: asked}
+		case "http":
+			c.HTTP = node.Address{HostPort: e.Value, Asked: asked}
+		}
+	}
+}

@@ -1,0 +1,95 @@
+package node
+
+import (
+	"errors"
+	"net"
+	"os"
+	"strconv"
+
+	"github.com/miracledb/miracledb/internal/errs"
+	"github.com/miracledb/miracledb/internal/limit"
+)
+
+// Address is where a door listens. One that nobody asked for moves to the next free port when it is taken.
+type Address struct {
+	HostPort string
+	Asked    bool
+}
+
+// Config is everything that can be set of a node. The zero value is the default.
+type Config struct {
+	Data  string // directory; "": ./data
+	Kafka Address
+	PG    Address
+	HTTP  Address
+	// EngineMemory bounds the analytical engine; 0: a quarter of the machine.
+	EngineMemory limit.Bytes
+	// EngineCommand starts the analytical engine's process; nil: this binary.
+	EngineCommand []string
+}
+
+// Default addresses.
+const (
+	DefaultKafka = "127.0.0.1:9092"
+	DefaultPG    = "127.0.0.1:5432"
+	DefaultHTTP  = "127.0.0.1:8080"
+)
+
+func (c Config) withDefaults() Config {
+	if c.Data == "" {
+		c.Data = "data"
+	}
+	for _, d := range []struct {
+		a    *Address
+		def  string
+		name string
+	}{{&c.Kafka, DefaultKafka, "kafka"}, {&c.PG, DefaultPG, "pg"}, {&c.HTTP, DefaultHTTP, "http"}} {
+		if d.a.HostPort == "" {
+			d.a.HostPort = d.def
+		}
+	}
+	return c
+}
+
+// Validate gives every fault at once.
+func (c Config) Validate() error {
+	var faults []error
+	for name, a := range map[string]Address{"--kafka": c.Kafka, "--pg": c.PG, "--http": c.HTTP} {
+		if a.HostPort == "" {
+			continue
+		}
+		if _, _, err := net.SplitHostPort(a.HostPort); err != nil {
+			faults = append(faults, errs.New(errs.Invalid, "%s %q is not HOST:PORT", name, a.HostPort))
+		}
+	}
+	if st, err := os.Stat(c.Data); c.Data != "" && err == nil && !st.IsDir() {
+		faults = append(faults, errs.New(errs.Invalid, "--data %s is not a directory", c.Data))
+	}
+	return errors.Join(faults...)
+}
+
+// portsTried is how many ports after a taken one are tried.
+const portsTried = 100
+
+// listen opens a door's listener.
+func listen(a Address) (net.Listener, error) {
+	ln, err := net.Listen("tcp", a.HostPort)
+	if err == nil {
+		return ln, nil
+	}
+	if a.Asked {
+		return nil, errs.New(errs.Unavailable, "cannot listen on %s: %w", a.HostPort, err).
+			WithHint("Another program has the port: stop it, or choose another address.")
+	}
+	host, port, serr := net.SplitHostPort(a.HostPort)
+	first, perr := strconv.Atoi(port)
+	if serr != nil || perr != nil {
+		return nil, err
+	}
+	for p := first + 1; p <= first+portsTried; p++ {
+		if ln, nerr := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(p))); nerr == nil {
+			return ln, nil
+		}
+	}
+	return nil, errs.New(errs.Unavailable, "no free port from %s on: %w", a.HostPort, err)
+}

@@ -1,0 +1,106 @@
+package node
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/miracledb/miracledb/internal/errs"
+	"github.com/miracledb/miracledb/internal/vfs"
+)
+
+// FormatVersion is that of the data directory as a whole; each store has its own besides.
+const FormatVersion = 1
+
+// meta is data/miracledb.json.
+type meta struct {
+	Format    int    `json:"format"`
+	ClusterID string `json:"cluster_id"` // what Kafka clients know the cluster by
+}
+
+// dataDir is a locked data directory.
+type dataDir struct {
+	path string
+	lock *os.File
+	meta meta
+}
+
+func openDataDir(path string) (*dataDir, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		return nil, errs.New(errs.Unavailable, "data directory: %w", err).
+			WithHint("Choose a directory that can be written with --data.")
+	}
+	d := &dataDir{path: path}
+	d.lock, err = os.OpenFile(filepath.Join(path, "LOCK"), os.O_CREATE|os.O_RDWR|unix.O_CLOEXEC, 0o644)
+	if err != nil {
+		return nil, errs.New(errs.Unavailable, "data directory: %w", err)
+	}
+	if err := unix.Flock(int(d.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		_ = d.lock.Close()
+		return nil, errs.New(errs.Unavailable, "another miracledb is using %s", path).
+			WithHint("Stop it, or choose another directory with --data.")
+	}
+	if err := d.readMeta(); err != nil {
+		return nil, errors.Join(err, d.close())
+	}
+	return d, nil
+}
+
+func (d *dataDir) readMeta() error {
+	file := filepath.Join(d.path, "miracledb.json")
+	b, err := os.ReadFile(file)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		var id [16]byte
+		_, _ = rand.Read(id[:])
+		d.meta = meta{Format: FormatVersion, ClusterID: base64.RawURLEncoding.EncodeToString(id[:])}
+		b, err := json.Marshal(d.meta)
+		if err != nil {
+			return err
+		}
+		return d.write(file, append(b, '\n'))
+	case err != nil:
+		return err
+	}
+	if err := json.Unmarshal(b, &d.meta); err != nil {
+		return errs.New(errs.Corrupt, "%s: %w", file, err)
+	}
+	if d.meta.Format > FormatVersion {
+		return errs.New(errs.Unsupported, "%s has format %d, this program reads up to %d", d.path, d.meta.Format, FormatVersion).
+			WithHint("Start a newer miracledb.")
+	}
+	return nil
+}
+
+// write makes a small file durable.
+func (d *dataDir) write(file string, b []byte) error {
+	fs := vfs.Default
+	f, err := fs.Create(file+".new", "meta")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err := fs.Rename(file+".new", file); err != nil {
+		return err
+	}
+	return vfs.SyncDir(fs, d.path)
+}
+
+func (d *dataDir) dir(name string) string { return filepath.Join(d.path, name) }
+
+func (d *dataDir) close() error { return d.lock.Close() }

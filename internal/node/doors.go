@@ -1,0 +1,51 @@
+package node
+
+import (
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	doorhttp "github.com/miracledb/miracledb/connectors/http"
+	"github.com/miracledb/miracledb/connectors/websocket"
+	"github.com/miracledb/miracledb/views/catalog"
+)
+
+// handler is the HTTP door.
+func (n *Node) handler() http.Handler {
+	n.metrics.observe(n)
+	return doorhttp.New(doorhttp.Options{Database: n.Database, Catalog: n.Catalog, Metrics: n.metrics.registry, Ready: n.ready,
+		Subscribe: websocket.Handler(&websocket.Options{Log: n.Log, Catalog: n.Catalog, Tables: n.Tables, Views: n.Views,
+			Versions: n.Versions, Codec: n.codec})})
+}
+
+// metrics are the node's, for /metrics.
+type metrics struct {
+	registry        *prometheus.Registry
+	rejectedRecords *prometheus.CounterVec
+}
+
+func newMetrics() *metrics {
+	m := &metrics{registry: prometheus.NewRegistry(),
+		rejectedRecords: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "miracledb_rejected_records_total",
+			Help: "Records that could not enter a relation and stand in its __rejected."}, []string{"relation"})}
+	m.registry.MustRegister(m.rejectedRecords, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+func (m *metrics) rejected(rel *catalog.Relation, records int) {
+	m.rejectedRecords.WithLabelValues(rel.Schema + "." + rel.Name).Add(float64(records))
+}
+
+// observe adds the gauges that are read from the parts when asked.
+func (m *metrics) observe(n *Node) {
+	gauge := func(name, help string, value func() float64) {
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
+	}
+	gauge("miracledb_log_sequence", "Sequence of the newest durable append.",
+		func() float64 { return float64(n.Log.End().Sequence) })
+	gauge("miracledb_views_sequence", "Sequence up to which the published version of the views has followed.",
+		func() float64 { return float64(n.Runner.Published().Sequence) })
+	gauge("miracledb_sessions", "Open SQL sessions.", func() float64 { return float64(len(n.Database.Activities())) })
+}

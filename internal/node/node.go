@@ -1,0 +1,313 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/miracledb/miracledb/internal/clock"
+	"github.com/miracledb/miracledb/internal/errs"
+	"github.com/miracledb/miracledb/internal/runner"
+	"github.com/miracledb/miracledb/internal/vfs"
+	"github.com/miracledb/miracledb/log"
+	"github.com/miracledb/miracledb/log/broker"
+	"github.com/miracledb/miracledb/log/kafka"
+	"github.com/miracledb/miracledb/sql/duck"
+	"github.com/miracledb/miracledb/sql/ingest"
+	"github.com/miracledb/miracledb/sql/ivm"
+	"github.com/miracledb/miracledb/sql/pgcatalog"
+	"github.com/miracledb/miracledb/sql/pgwire"
+	"github.com/miracledb/miracledb/sql/session"
+	"github.com/miracledb/miracledb/sql/txn"
+	"github.com/miracledb/miracledb/views"
+	"github.com/miracledb/miracledb/views/catalog"
+	"github.com/miracledb/miracledb/views/columnar"
+	"github.com/miracledb/miracledb/views/heap"
+	"github.com/miracledb/miracledb/views/version"
+)
+
+// Node is one server.
+type Node struct {
+	config Config
+	slog   *slog.Logger
+	dir    *dataDir
+
+	Log       *broker.Broker
+	Catalog   *catalog.Catalog
+	Tables    *heap.Store
+	Views     *heap.Store
+	Columnar  *columnar.Store
+	Versions  *views.Latest[*version.Version]
+	Runner    *runner.Runner
+	Sequencer *txn.Sequencer
+	Engine    *duck.Engine
+	Database  *session.Database
+
+	metrics   *metrics
+	listeners struct{ kafka, pg, http net.Listener }
+	ready     chan struct{}
+	failed    chan error
+	closers   []func() error
+}
+
+// Open opens the data directory and recovers; it listens, and answers nobody yet.
+func Open(c Config, l *slog.Logger) (_ *Node, err error) {
+	c = c.withDefaults()
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	n := &Node{config: c, slog: l, ready: make(chan struct{}), failed: make(chan error, 8), metrics: newMetrics()}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.Close())
+		}
+	}()
+	if n.dir, err = openDataDir(c.Data); err != nil {
+		return nil, err
+	}
+	n.onClose(n.dir.close)
+	if err := n.listen(); err != nil {
+		return nil, err
+	}
+	if err := n.openStores(); err != nil {
+		return nil, err
+	}
+	if err := n.openSQL(); err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+func (n *Node) onClose(f func() error) { n.closers = append(n.closers, f) }
+
+func (n *Node) listen() error {
+	for _, d := range []struct {
+		name string
+		a    Address
+		ln   *net.Listener
+	}{{"Kafka", n.config.Kafka, &n.listeners.kafka}, {"PostgreSQL", n.config.PG, &n.listeners.pg}, {"HTTP", n.config.HTTP, &n.listeners.http}} {
+		ln, err := listen(d.a)
+		if err != nil {
+			return err
+		}
+		*d.ln = ln
+		n.onClose(func() error {
+			if err := ln.Close(); !errors.Is(err, net.ErrClosed) {
+				return err
+			}
+			return nil
+		})
+		if ln.Addr().String() != d.a.HostPort && !d.a.Asked {
+			n.slog.Warn(d.name+" moved: its usual port is taken", "usual", d.a.HostPort, "now", ln.Addr().String())
+		}
+	}
+	return nil
+}
+
+func (n *Node) openStores() (err error) {
+	if n.Log, err = broker.Open(broker.Options{Dir: n.dir.dir("log")}); err != nil {
+		return err
+	}
+	n.onClose(n.Log.Close)
+	if n.Tables, err = heap.Open(heap.Options{Dir: n.dir.dir("tables"), Fatal: n.fatal}); err != nil {
+		return err
+	}
+	n.onClose(n.Tables.Close)
+	if n.Views, err = heap.Open(heap.Options{Dir: n.dir.dir("views"), Fatal: n.fatal}); err != nil {
+		return err
+	}
+	n.onClose(n.Views.Close)
+	if n.Columnar, err = columnar.Open(columnar.Options{Dir: n.dir.dir("columnar")}); err != nil {
+		return err
+	}
+	n.onClose(n.Columnar.Close)
+	n.Versions = &views.Latest[*version.Version]{}
+	n.onClose(n.Versions.Close)
+	n.Engine, err = duck.Open(duck.Options{Command: n.config.EngineCommand, MemoryLimit: n.config.EngineMemory,
+		TempDir: n.dir.dir("engine"), Directories: []string{n.dir.dir("columnar")}})
+	if err != nil {
+		return err
+	}
+	n.onClose(n.Engine.Close)
+	return nil
+}
+
+// fatal is a fault after which the process must stop and recover from the log (DESIGN rule 2).
+func (n *Node) fatal(err error) {
+	n.slog.Error("stopping: the disk cannot be trusted any more", "error", err)
+	select {
+	case n.failed <- err:
+	default:
+	}
+	select {} // whoever called must not go on; Run ends the process
+}
+
+func (n *Node) openSQL() (err error) {
+	n.Catalog = catalog.New(pgcatalog.Relations()...)
+	n.Sequencer = txn.New(txn.Options{Log: n.Log, Rows: n.Tables, Codec: n.codec,
+		Applied: func(ctx context.Context, p log.Position) error { return n.Runner.WaitApplied(ctx, p) }})
+	n.Runner, err = runner.Open(runner.Options{FS: vfs.Default, Dir: n.dir.dir("circuits"), Log: n.Log, Catalog: n.Catalog,
+		Tables: n.Tables, Views: n.Views, Columnar: n.Columnar, Versions: n.Versions, Clock: clock.System{},
+		Codec: n.codec, Compile: n.compile, Applied: n.Sequencer.Applied, Defined: n.defined,
+		Rejected: n.metrics.rejected, Broken: n.broken})
+	if err != nil {
+		return err
+	}
+	n.Database = session.New(session.Options{Log: n.Log, Catalog: n.Catalog, Tables: n.Tables, Views: n.Views,
+		Versions: n.Versions, Sequencer: n.Sequencer, Engine: n.Engine, Applied: n.Runner.WaitApplied, Circuit: n.Runner.Explain})
+	return nil
+}
+
+func (n *Node) codec(rel *catalog.Relation) (*ingest.Codec, error) {
+	checks, err := session.Checks(rel)
+	if err != nil {
+		return nil, err
+	}
+	return ingest.New(rel, checks)
+}
+
+// compile compiles a view against the catalog as it was when the view was made.
+func (n *Node) compile(rel *catalog.Relation, snap *catalog.Snapshot, query ivm.Query) (*ivm.Program, error) {
+	return session.CompileView(rel, snap, query)
+}
+
+// defined keeps a table's topic under the sequencer's order.
+func (n *Node) defined(before, after *catalog.Relation) {
+	if after != nil && after.Kind == catalog.Table {
+		id := after.ID
+		n.Log.Admit(after.Topic, n.Sequencer.Admit(func() *catalog.Relation {
+			rel, _ := n.Catalog.Current().ByID(id)
+			return rel
+		}))
+	} else if after == nil && before != nil && before.Kind == catalog.Table {
+		n.Log.Admit(before.Topic, nil)
+	}
+}
+
+func (n *Node) broken(rel *catalog.Relation, err error) {
+	n.slog.Error("a materialized view has stopped following", "view", rel.Name, "error", err)
+}
+
+// Addresses are where the doors listen.
+func (n *Node) Addresses() (kafkaAddr, pgAddr, httpAddr string) {
+	return n.listeners.kafka.Addr().String(), n.listeners.pg.Addr().String(), n.listeners.http.Addr().String()
+}
+
+// Ready is closed once recovery is over and every door answers.
+func (n *Node) Ready() <-chan struct{} { return n.ready }
+
+// group runs functions until the first of them fails or its context ends.
+type group struct {
+	wg     sync.WaitGroup
+	ctx    context.Context
+	cancel context.CancelFunc
+	fail   func(error)
+}
+
+func newGroup(ctx context.Context, fail func(error)) *group {
+	g := &group{fail: fail}
+	g.ctx, g.cancel = context.WithCancel(ctx)
+	return g
+}
+
+func (g *group) run(name string, f func(context.Context) error) {
+	g.wg.Add(1)
+	go func() {
+		defer g.wg.Done()
+		if err := f(g.ctx); err != nil && !errors.Is(err, context.Canceled) {
+			g.fail(errs.New(errs.KindOf(err), "%s: %w", name, err))
+		} else if g.ctx.Err() == nil {
+			g.fail(errs.New(errs.Internal, "%s ended by itself", name))
+		}
+	}()
+}
+
+func (g *group) stop() {
+	g.cancel()
+	g.wg.Wait()
+}
+
+// Run serves until ctx ends or a part fails, and gives the fault.
+func (n *Node) Run(ctx context.Context) error {
+	started := time.Now()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	base := context.WithoutCancel(ctx)
+	ground, follow, doors := newGroup(base, cancel0(cancel)), newGroup(base, cancel0(cancel)), newGroup(base, cancel0(cancel))
+	ground.run("log", n.Log.Run)
+	follow.run("analytical engine", n.Engine.Run)
+	follow.run("column store", n.Columnar.Run)
+	follow.run("views", n.Runner.Run)
+	doors.run("HTTP", n.serveHTTP) // health is answered while recovery goes on
+	if err := n.serveWhenReady(ctx, doors, started); err != nil {
+		cancel(err)
+	}
+	select {
+	case <-ctx.Done():
+	case err := <-n.failed:
+		cancel(err)
+	}
+	doors.stop()
+	follow.stop()
+	err := n.Runner.Close()
+	ground.stop()
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+		err = errors.Join(cause, err)
+	}
+	return err
+}
+
+func cancel0(cancel context.CancelCauseFunc) func(error) { return func(err error) { cancel(err) } }
+
+// serveWhenReady waits for recovery, then opens the doors.
+func (n *Node) serveWhenReady(ctx context.Context, doors *group, started time.Time) error {
+	if err := n.Database.Start(ctx); err != nil {
+		return err
+	}
+	ks, err := kafka.Open(ctx, kafka.Options{Log: n.Log, Catalog: n.Database, ClusterID: n.dir.meta.ClusterID, NodeID: 1, Report: n.report})
+	if err != nil {
+		return err
+	}
+	doors.run("Kafka", func(ctx context.Context) error { return ks.Serve(ctx, n.listeners.kafka) })
+	ps := pgwire.New(pgwire.Options{Database: n.Database, Report: n.report})
+	doors.run("PostgreSQL", func(ctx context.Context) error { return ps.Serve(ctx, n.listeners.pg) })
+	close(n.ready)
+	k, p, h := n.Addresses()
+	n.slog.Info("ready", "kafka", k, "postgresql", p, "http", "http://"+h, "data", n.dir.path,
+		"after", time.Since(started).Round(time.Millisecond).String())
+	return nil
+}
+
+func (n *Node) report(err error) { n.slog.Error("a connection failed", "error", err) }
+
+func (n *Node) serveHTTP(ctx context.Context) error {
+	srv := &http.Server{Handler: n.handler(), ReadHeaderTimeout: 10 * time.Second,
+		BaseContext: func(net.Listener) context.Context { return ctx }}
+	stop := context.AfterFunc(ctx, func() {
+		// Subscriptions end with ctx; answers under way get a moment.
+		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer cancel()
+		if srv.Shutdown(end) != nil {
+			_ = srv.Close()
+		}
+	})
+	defer stop()
+	if err := srv.Serve(n.listeners.http); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return ctx.Err()
+}
+
+// Close lets go of everything, newest first. Run has returned.
+func (n *Node) Close() error {
+	var err error
+	for i := len(n.closers) - 1; i >= 0; i-- {
+		err = errors.Join(err, n.closers[i]())
+	}
+	n.closers = nil
+	return err
+}
