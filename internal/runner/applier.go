@@ -177,6 +177,13 @@ func (a *applier) entry(t *tick, e *log.Entry) error {
 			}
 		}
 	}
+	for _, d := range t.changed { // only the last append of a tick has any
+		if d.before == nil && (d.after.Kind == catalog.Table || d.after.Kind == catalog.Stream) {
+			if err := a.history(t, d.after, e.Position); err != nil {
+				return fmt.Errorf("reading the past of %q: %w", d.after.Name, err)
+			}
+		}
+	}
 	attached, _ := e.Attachment.(*ingest.Decoded)
 	if attached != nil && attached.Placed {
 		if err := a.rows(t, attached.Changes, log.PartitionBatch{}); err != nil {
