@@ -1,0 +1,177 @@
+package pgcatalog
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/miracledb/miracledb/internal/delta"
+	"github.com/miracledb/miracledb/internal/row"
+	"github.com/miracledb/miracledb/views/catalog"
+)
+
+// OIDs that PostgreSQL fixes.
+const (
+	ownerOID      = 10
+	databaseOID   = 5
+	catalogOID    = 11
+	tablespaceOID = 1663
+	globalOID     = 1664
+	heapOID       = 2
+	btreeOID      = 403
+	columnarOID   = 9000 // ours, where PostgreSQL leaves the numbers free
+	wrapperOID    = 9001
+	serverOID     = 9002
+)
+
+// OIDs of the catalogs themselves.
+const (
+	classOID      = 1259
+	typeOID       = 1247
+	procOID       = 1255
+	constraintOID = 2606
+	attrdefOID    = 2604
+	namespaceOID  = 2615
+	rewriteOID    = 2618
+)
+
+// Owner is who owns everything until roles are made.
+const Owner = "miracledb"
+
+// users are all relations that are not system ones, by id.
+func (c *scan) users() []*catalog.Relation {
+	return slices.DeleteFunc(c.snapshot.Relations(), func(r *catalog.Relation) bool { return r.Kind == catalog.System })
+}
+
+// relkind is how PostgreSQL's clients see a relation.
+func relkind(r *catalog.Relation) byte {
+	switch r.Kind {
+	case catalog.MaterializedView:
+		return 'm'
+	case catalog.View:
+		return 'v'
+	case catalog.Raw:
+		return 'f'
+	case catalog.System:
+		if s, ok := relationOf[r.ID]; ok {
+			return s.kind[0]
+		}
+	}
+	return 'r'
+}
+
+func namespaceOf(s *catalog.Snapshot, r *catalog.Relation) delta.RelationID {
+	n, ok := s.Namespace(r.Schema)
+	if !ok {
+		return catalog.PublicID
+	}
+	return n.ID
+}
+
+// attributes gives each column's attnum: 0 for a hidden one, the others count from 1.
+func attributes(r *catalog.Relation) []int16 {
+	out, n := make([]int16, len(r.Columns)), int16(0)
+	for i := range r.Columns {
+		if !r.Columns[i].Hidden {
+			n++
+			out[i] = n
+		}
+	}
+	return out
+}
+
+// visibleColumns lists the columns that are not hidden: attnum 1 is the first.
+func visibleColumns(r *catalog.Relation) []*catalog.Column {
+	var out []*catalog.Column
+	for i := range r.Columns {
+		if !r.Columns[i].Hidden {
+			out = append(out, &r.Columns[i])
+		}
+	}
+	return out
+}
+
+// index is one index of a relation as PostgreSQL has it: the primary key's among them.
+type index struct {
+	rel     *catalog.Relation
+	id      delta.RelationID
+	name    string
+	columns []int
+	unique  bool
+	primary bool
+	// constraint is set for PRIMARY KEY and UNIQUE.
+	constraint bool
+}
+
+func indexesOf(r *catalog.Relation) []index {
+	var out []index
+	if r.KeyID != 0 && len(r.Key) > 0 && !hidden(r, r.Key) {
+		table := r.Kind == catalog.Table
+		x := index{rel: r, id: r.KeyID, name: r.KeyName, columns: r.Key, unique: true, primary: table, constraint: table}
+		if x.name == "" {
+			x.name = r.Name + "_pkey"
+		}
+		out = append(out, x)
+	}
+	for _, i := range r.Indexes {
+		if !hidden(r, i.Columns) {
+			out = append(out, index{rel: r, id: i.ID, name: i.Name, columns: i.Columns, unique: i.Unique, constraint: i.Constraint})
+		}
+	}
+	return out
+}
+
+func hidden(r *catalog.Relation, columns []int) bool {
+	return slices.ContainsFunc(columns, func(i int) bool { return i < 0 || i >= len(r.Columns) || r.Columns[i].Hidden })
+}
+
+func attnums(r *catalog.Relation, columns []int) []int16 {
+	numbers, out := attributes(r), make([]int16, len(columns))
+	for i, c := range columns {
+		out[i] = numbers[c]
+	}
+	return out
+}
+
+func columnNames(r *catalog.Relation, columns []int) []string {
+	out := make([]string, len(columns))
+	for i, c := range columns {
+		out[i] = r.Columns[c].Name
+	}
+	return out
+}
+
+// defaultOID is the OID of a column's default in pg_attrdef: unique there, and the same in each snapshot.
+func defaultOID(r *catalog.Relation, attnum int16) uint32 { return uint32(r.ID)*1600 + uint32(attnum) }
+
+// options are reloptions or ftoptions: name=value, by name.
+func options(r *catalog.Relation) row.Value {
+	if len(r.Options) == 0 {
+		return row.Null
+	}
+	var out []string
+	for _, k := range slices.Sorted(maps.Keys(r.Options)) {
+		v := r.Options[k]
+		if v == "" {
+			v = "true"
+		}
+		out = append(out, k+"="+v)
+	}
+	return texts(out)
+}
+
+// comment is a relation's comment, or what we say of a relation that nobody made.
+func comment(s *catalog.Snapshot, r *catalog.Relation) string {
+	switch {
+	case r.Comment != "":
+		return r.Comment
+	case r.Kind == catalog.Rejected:
+		of := r.Name
+		if t, ok := s.ByID(r.Of); ok {
+			of = t.Name
+		}
+		return "Records that could not enter " + of + ", and why"
+	case r.Kind == catalog.Raw:
+		return "Records of topic " + r.TopicName + ", which has no schema"
+	}
+	return ""
+}
