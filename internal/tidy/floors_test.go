@@ -40,6 +40,7 @@ var only = map[string][]string{
 	"log/slog":                             {"internal/node", "connectors", "cmd", "internal/cli"},
 	"github.com/cockroachdb/pebble/v2":     {"views/heap", "internal/vfs"},
 	"github.com/prometheus/client_golang":  {"internal/node", "connectors/http"},
+	module + "features":                    {"internal/node", "cmd"}, // so that each can be deleted
 }
 
 // banned is imported nowhere but in tests.
