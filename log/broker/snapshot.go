@@ -10,8 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	pebblevfs "github.com/cockroachdb/pebble/v2/vfs"
-
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/internal/vfs"
 	"github.com/miracledb/miracledb/log"
@@ -249,7 +247,7 @@ func snapshotName(fs vfs.FS, dir string, number uint64) string {
 // saveSnapshot writes the snapshot's file durably and removes the older ones.
 func saveSnapshot(fs vfs.FS, dir string, number uint64, p []byte) error {
 	name := snapshotName(fs, dir, number)
-	file, err := fs.Create(name+".tmp", pebblevfs.WriteCategoryUnspecified)
+	file, err := fs.Create(name+".tmp", vfs.WriteCategory)
 	if err != nil {
 		return fmt.Errorf("snapshot: %w", err)
 	}

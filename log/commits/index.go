@@ -8,10 +8,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
-
 	"github.com/miracledb/miracledb/internal/errs"
-	mvfs "github.com/miracledb/miracledb/internal/vfs"
+	"github.com/miracledb/miracledb/internal/vfs"
 	"github.com/miracledb/miracledb/log"
 )
 
@@ -25,7 +23,7 @@ const (
 
 // Options say where an Index is.
 type Options struct {
-	FS  mvfs.FS
+	FS  vfs.FS
 	Dir string
 	// SlotsPerFile is for tests; 0: the default.
 	SlotsPerFile int
@@ -63,7 +61,7 @@ type file struct {
 	dirty bool
 
 	open sync.Mutex
-	data [2]mvfs.File // slots, overflow
+	data [2]vfs.File // slots, overflow
 }
 
 func (x *Index) name(f *file, which int) string {
@@ -172,7 +170,7 @@ func (x *Index) Sync() error {
 	}
 	x.dirty = x.dirty[:0]
 	if x.newFiles {
-		if err := mvfs.SyncDir(x.opts.FS, x.opts.Dir); err != nil {
+		if err := vfs.SyncDir(x.opts.FS, x.opts.Dir); err != nil {
 			return errs.New(errs.Unavailable, "commit index %s: sync failed, restart to recover: %w", x.opts.Dir, err)
 		}
 		x.newFiles = false
@@ -232,11 +230,11 @@ func (x *Index) roll(first uint64) error {
 	return nil
 }
 
-func (x *Index) file(f *file, which int) (mvfs.File, error) {
+func (x *Index) file(f *file, which int) (vfs.File, error) {
 	f.open.Lock()
 	defer f.open.Unlock()
 	if f.data[which] == nil {
-		data, err := x.opts.FS.OpenReadWrite(x.name(f, which), vfs.WriteCategoryUnspecified)
+		data, err := x.opts.FS.OpenReadWrite(x.name(f, which), vfs.WriteCategory)
 		if err != nil {
 			return nil, err
 		}

@@ -7,16 +7,14 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
-
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/internal/limit"
-	mvfs "github.com/miracledb/miracledb/internal/vfs"
+	"github.com/miracledb/miracledb/internal/vfs"
 )
 
 // Options say where a journal is. The zero values of sizes are the defaults.
 type Options struct {
-	FS  mvfs.FS
+	FS  vfs.FS
 	Dir string
 	// FileSize is the size at which a file is left for the next one. Default 64 MiB.
 	FileSize limit.Bytes
@@ -52,7 +50,7 @@ type Entry struct {
 // Journal is open for appending. Its methods are called by one goroutine at a time, except Release.
 type Journal struct {
 	opts   Options
-	file   mvfs.File
+	file   vfs.File
 	header fileHeader
 	end    Place
 	synced Place // what Sync made durable
@@ -182,14 +180,14 @@ func (j *Journal) roll() error {
 }
 
 // begin makes the file of header h, from a released one where there is one, durable down to its directory entry.
-func (j *Journal) begin(h fileHeader) (_ mvfs.File, filled int64, err error) {
+func (j *Journal) begin(h fileHeader) (_ vfs.File, filled int64, err error) {
 	fs, name := j.opts.FS, j.opts.name(h.number)
 	if spare, ok := j.mu.take(); ok {
 		if err := fs.Rename(j.opts.name(spare), name); err != nil {
 			return nil, 0, fmt.Errorf("journal: recycle: %w", err)
 		}
 	}
-	file, err := fs.OpenReadWrite(name, vfs.WriteCategoryUnspecified)
+	file, err := fs.OpenReadWrite(name, vfs.WriteCategory)
 	if err != nil {
 		return nil, 0, fmt.Errorf("journal: create: %w", err)
 	}
@@ -208,7 +206,7 @@ func (j *Journal) begin(h fileHeader) (_ mvfs.File, filled int64, err error) {
 		return nil, 0, fmt.Errorf("journal %s: write: %w", name, err)
 	}
 	if err = file.Sync(); err == nil {
-		err = mvfs.SyncDir(fs, j.opts.Dir)
+		err = vfs.SyncDir(fs, j.opts.Dir)
 	}
 	if err != nil {
 		j.failed = errs.New(errs.Unavailable, "journal %s: sync failed, restart to recover: %w", name, err)

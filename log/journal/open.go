@@ -6,10 +6,8 @@ import (
 	"io"
 	"slices"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
-
 	"github.com/miracledb/miracledb/internal/errs"
-	mvfs "github.com/miracledb/miracledb/internal/vfs"
+	"github.com/miracledb/miracledb/internal/vfs"
 )
 
 // Open reads the journal from a place on (the zero Place: from its first entry), shows every entry to visit in order,
@@ -25,7 +23,7 @@ func Open(opts Options, from Place, visit func(Entry) error) (*Journal, error) {
 	if err := opts.FS.MkdirAll(opts.Dir, 0o755); err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
-	if err := mvfs.SyncDir(opts.FS, opts.FS.PathDir(opts.Dir)); err != nil {
+	if err := vfs.SyncDir(opts.FS, opts.FS.PathDir(opts.Dir)); err != nil {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
 	j := &Journal{opts: opts}
@@ -64,7 +62,7 @@ func (j *Journal) recover(from Place, visit func(Entry) error) error {
 		return nil
 	}
 	name := j.opts.name(s.header.number)
-	if j.file, err = j.opts.FS.OpenReadWrite(name, vfs.WriteCategoryUnspecified); err != nil {
+	if j.file, err = j.opts.FS.OpenReadWrite(name, vfs.WriteCategory); err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
 	j.header, j.filled, j.mu.first = s.header, s.size, s.first

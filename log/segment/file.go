@@ -9,10 +9,8 @@ import (
 	"sort"
 	"sync"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
-
 	"github.com/miracledb/miracledb/internal/errs"
-	mvfs "github.com/miracledb/miracledb/internal/vfs"
+	"github.com/miracledb/miracledb/internal/vfs"
 	"github.com/miracledb/miracledb/log/record"
 )
 
@@ -51,7 +49,7 @@ type file struct {
 	mu      sync.Mutex
 	loaded  bool
 	entries []indexEntry
-	open    struct{ data, index mvfs.File }
+	open    struct{ data, index vfs.File }
 }
 
 func (f *file) name() string {
@@ -63,15 +61,15 @@ func (f *file) indexName() string {
 }
 
 // data is the open file of batches.
-func (f *file) data() (mvfs.File, error) {
+func (f *file) data() (vfs.File, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.dataLocked()
 }
 
-func (f *file) dataLocked() (mvfs.File, error) {
+func (f *file) dataLocked() (vfs.File, error) {
 	if f.open.data == nil {
-		data, err := f.opts.FS.OpenReadWrite(f.name(), vfs.WriteCategoryUnspecified)
+		data, err := f.opts.FS.OpenReadWrite(f.name(), vfs.WriteCategory)
 		if err != nil {
 			return nil, err
 		}
@@ -84,7 +82,7 @@ func (f *file) close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var first error
-	for _, o := range []*mvfs.File{&f.open.data, &f.open.index} {
+	for _, o := range []*vfs.File{&f.open.data, &f.open.index} {
 		if *o != nil {
 			if err := (*o).Close(); first == nil {
 				first = err
@@ -131,7 +129,7 @@ func (f *file) sync() error {
 
 func (f *file) writeIndexLocked() error {
 	if f.open.index == nil {
-		index, err := f.opts.FS.OpenReadWrite(f.indexName(), vfs.WriteCategoryUnspecified)
+		index, err := f.opts.FS.OpenReadWrite(f.indexName(), vfs.WriteCategory)
 		if err != nil {
 			return fmt.Errorf("segment %s: %w", f.indexName(), err)
 		}

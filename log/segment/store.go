@@ -5,11 +5,9 @@ import (
 	"sort"
 	"sync"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
-
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/internal/limit"
-	mvfs "github.com/miracledb/miracledb/internal/vfs"
+	"github.com/miracledb/miracledb/internal/vfs"
 )
 
 const (
@@ -26,7 +24,7 @@ const (
 
 // Options say where a Store is.
 type Options struct {
-	FS  mvfs.FS
+	FS  vfs.FS
 	Dir string
 	// SegmentSize is the size at which a file is left for the next. Default 256 MiB.
 	SegmentSize limit.Bytes
@@ -188,7 +186,7 @@ func (s *Store) Sync() error {
 	}
 	s.dirty = s.dirty[:0]
 	if s.newFiles {
-		if err := mvfs.SyncDir(s.opts.FS, s.opts.Dir); err != nil {
+		if err := vfs.SyncDir(s.opts.FS, s.opts.Dir); err != nil {
 			return fmt.Errorf("segment %s: sync: %w", s.opts.Dir, err)
 		}
 		s.newFiles = false
@@ -261,7 +259,7 @@ func (s *Store) roll(b Batch) (*file, error) {
 	f := &file{opts: &s.opts, state: SegmentState{Base: b.Base, Sequence: b.Sequence}, loaded: true}
 	f.maxTimestamp, f.published = noTimestamp, noTimestamp
 	// The file may be left from before a crash: it is written over, not emptied.
-	data, err := fs.OpenReadWrite(f.name(), vfs.WriteCategoryUnspecified)
+	data, err := fs.OpenReadWrite(f.name(), vfs.WriteCategory)
 	if err != nil {
 		return nil, fmt.Errorf("segment: create: %w", err)
 	}

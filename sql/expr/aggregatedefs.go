@@ -24,6 +24,7 @@ func (f *Func) OrderedSet() bool {
 // aggregates holds the aggregate functions (PostgreSQL 9.21).
 var aggregates = aggregateDefs()
 
+// tidy: long: a table.
 func aggregateDefs() []def {
 	defs := []def{
 		{"count() int8", 0, aggregate(newCounter)},

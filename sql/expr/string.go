@@ -1,12 +1,8 @@
 package expr
 
 import (
-	"crypto/md5"
 	"crypto/sha256"
 	"crypto/sha512"
-	"encoding/base64"
-	"encoding/hex"
-	"fmt"
 	"math"
 	"strings"
 	"unicode"
@@ -357,24 +353,6 @@ func translate(args []row.Value) (row.Value, error) {
 	}, args[0].Str())), nil
 }
 
-func splitPart(args []row.Value) (row.Value, error) {
-	s, sep, n := args[0].Str(), args[1].Str(), args[2].Int()
-	if n == 0 {
-		return row.Null, errs.SQL("22023", "field position must not be zero")
-	}
-	parts := []string{s}
-	if sep != "" {
-		parts = strings.Split(s, sep)
-	}
-	if n < 0 {
-		n += int64(len(parts)) + 1
-	}
-	if n < 1 || n > int64(len(parts)) {
-		return row.NewText(""), nil
-	}
-	return row.NewText(parts[n-1]), nil
-}
-
 func trimWith(trim func(s, cutset string) string) func([]row.Value) (row.Value, error) {
 	return func(args []row.Value) (row.Value, error) {
 		set := " "
@@ -489,82 +467,6 @@ func chr(a row.Value) (row.Value, error) {
 	return row.NewText(string(rune(n))), nil
 }
 
-func encode(a, b row.Value) (row.Value, error) {
-	data := a.Str()
-	switch strings.ToLower(b.Str()) {
-	case "hex":
-		return row.NewText(hex.EncodeToString([]byte(data))), nil
-	case "base64":
-		s := base64.StdEncoding.EncodeToString([]byte(data))
-		var out strings.Builder
-		for len(s) > 76 { // PostgreSQL breaks lines as MIME does
-			out.WriteString(s[:76] + "\n")
-			s = s[76:]
-		}
-		out.WriteString(s)
-		return row.NewText(out.String()), nil
-	case "escape":
-		var out strings.Builder
-		for i := range len(data) {
-			switch c := data[i]; {
-			case c == 0 || c >= 0x80:
-				fmt.Fprintf(&out, "\\%03o", c)
-			case c == '\\':
-				out.WriteString(`\\`)
-			default:
-				out.WriteByte(c)
-			}
-		}
-		return row.NewText(out.String()), nil
-	}
-	return row.Null, errs.SQL("22023", "unrecognized encoding: \"%s\"", b.Str())
-}
-
-func decode(a, b row.Value) (row.Value, error) {
-	s := a.Str()
-	switch strings.ToLower(b.Str()) {
-	case "hex":
-		clean := strings.Map(func(r rune) rune {
-			if unicode.IsSpace(r) {
-				return -1
-			}
-			return r
-		}, s)
-		out, err := hex.DecodeString(clean)
-		if err != nil {
-			if len(clean)%2 == 1 {
-				return row.Null, errs.SQL("22023", "invalid hexadecimal data: odd number of digits")
-			}
-			return row.Null, errs.SQL("22023", "invalid hexadecimal digit: \"%s\"", firstNonHex(clean))
-		}
-		return row.NewBytes(out), nil
-	case "base64":
-		clean := strings.Map(func(r rune) rune {
-			if unicode.IsSpace(r) {
-				return -1
-			}
-			return r
-		}, s)
-		out, err := base64.StdEncoding.DecodeString(clean)
-		if err != nil {
-			return row.Null, errs.SQL("22023", "invalid base64 end sequence").WithHint("Input data is missing padding, is truncated, or is otherwise corrupted.")
-		}
-		return row.NewBytes(out), nil
-	case "escape":
-		return row.ParseText(row.T(row.Bytea), s)
-	}
-	return row.Null, errs.SQL("22023", "unrecognized encoding: \"%s\"", b.Str())
-}
-
-func firstNonHex(s string) string {
-	for _, r := range s {
-		if !strings.ContainsRune("0123456789abcdefABCDEF", r) {
-			return string(r)
-		}
-	}
-	return ""
-}
-
 func quoteAny(nullText bool) binder {
 	return func(types []row.Type, _ row.Type) evalFunc {
 		return func(ctx *Ctx, args []row.Value) (row.Value, error) {
@@ -591,129 +493,6 @@ func normalizeText(args []row.Value) (row.Value, error) {
 		return row.Null, errs.SQL("22023", "invalid normalization form: %s", form)
 	}
 	return row.NewText(f.String(args[0].Str())), nil
-}
-
-func getByte(a, b row.Value) (row.Value, error) {
-	n := b.Int()
-	if n < 0 || n >= int64(len(a.Str())) {
-		return row.Null, errs.SQL("2202E", "index %d out of valid range, 0..%d", n, len(a.Str())-1)
-	}
-	return row.NewInt(int64(a.Str()[n])), nil
-}
-
-func setByte(args []row.Value) (row.Value, error) {
-	data, n := []byte(args[0].Str()), args[1].Int()
-	if n < 0 || n >= int64(len(data)) {
-		return row.Null, errs.SQL("2202E", "index %d out of valid range, 0..%d", n, len(data)-1)
-	}
-	data[n] = byte(args[2].Int())
-	return row.NewBytes(data), nil
-}
-
-func toHex(a row.Value) (row.Value, error) {
-	return row.NewText(fmt.Sprintf("%x", uint64(a.Int()))), nil
-}
-
-func toHex32(a row.Value) (row.Value, error) {
-	return row.NewText(fmt.Sprintf("%x", uint32(a.Int()))), nil
-}
-
-func sum(hash func([]byte) []byte) unaryFunc {
-	return func(a row.Value) (row.Value, error) { return row.NewBytes(hash([]byte(a.Str()))), nil }
-}
-
-func md5Hex(s string) string { return fmt.Sprintf("%x", md5.Sum([]byte(s))) }
-
-func sqlSplit(args []row.Value) []row.Value {
-	s, sep := args[0], args[1]
-	if s.IsNull() {
-		return nil
-	}
-	var parts []string
-	switch {
-	case s.Str() == "":
-		return []row.Value{}
-	case sep.IsNull():
-		for _, r := range s.Str() {
-			parts = append(parts, string(r))
-		}
-	case sep.Str() == "":
-		parts = []string{s.Str()}
-	default:
-		parts = strings.Split(s.Str(), sep.Str())
-	}
-	out := make([]row.Value, len(parts))
-	for i, p := range parts {
-		if len(args) > 2 && !args[2].IsNull() && p == args[2].Str() {
-			continue
-		}
-		out[i] = row.NewText(p)
-	}
-	return out
-}
-
-func stringToArray(args []row.Value) (row.Value, error) {
-	list := sqlSplit(args)
-	if list == nil {
-		return row.Null, nil
-	}
-	return row.NewList(list), nil
-}
-
-func stringToTable(_ *Ctx, args []row.Value) ([]row.Row, error) { return rowsOf(sqlSplit(args)), nil }
-
-// parseIdent splits a qualified name, folding what is not quoted.
-func parseIdent(args []row.Value) (row.Value, error) {
-	s := strings.TrimSpace(args[0].Str())
-	strict := len(args) < 2 || args[1].Bool()
-	bad := errs.SQL("22023", "string is not a valid identifier: \"%s\"", args[0].Str())
-	var out []row.Value
-	for {
-		s = strings.TrimLeft(s, " \t\n")
-		part := ""
-		if strings.HasPrefix(s, `"`) {
-			i := 1
-			for {
-				j := strings.IndexByte(s[i:], '"')
-				if j < 0 {
-					return row.Null, bad
-				}
-				part += s[i : i+j]
-				i += j + 1
-				if i < len(s) && s[i] == '"' {
-					part += `"`
-					i++
-					continue
-				}
-				break
-			}
-			if part == "" {
-				return row.Null, bad
-			}
-			s = s[i:]
-		} else {
-			i := 0
-			for i < len(s) && (s[i] == '_' || s[i] >= 0x80 || s[i]|0x20 >= 'a' && s[i]|0x20 <= 'z' || i > 0 && (s[i] >= '0' && s[i] <= '9' || s[i] == '$')) {
-				i++
-			}
-			if i == 0 {
-				return row.Null, bad
-			}
-			part, s = strings.ToLower(s[:i]), s[i:]
-		}
-		out = append(out, row.NewText(part))
-		s = strings.TrimLeft(s, " \t\n")
-		if s == "" {
-			return row.NewList(out), nil
-		}
-		if s[0] != '.' {
-			if !strict {
-				return row.NewList(out), nil
-			}
-			return row.Null, bad
-		}
-		s = s[1:]
-	}
 }
 
 func bitLength(s string) int64  { return int64(len(s)) * 8 }

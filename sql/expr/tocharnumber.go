@@ -160,7 +160,7 @@ func toCharNumber(v row.Value, template string) (row.Value, error) {
 	return row.NewText(t.layout(intPart, fracPart, negative, overflow)), nil
 }
 
-// layout writes the digits into the template.
+// layout writes the digits into the template. tidy: long: a case per template word, all moving one cursor over the digits.
 func (t *numberTemplate) layout(intPart, fracPart string, negative, overflow bool) string {
 	var out strings.Builder
 	pad := func() {
