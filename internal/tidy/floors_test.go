@@ -22,7 +22,7 @@ var rows = [][]string{
 		"sql/pgcatalog", "sql/auth", "sql/session", "sql/pgwire"},
 	{"backup"},
 	{"connectors/...", "features/..."},
-	{"deploy", "internal/runner", "internal/node", "internal/bench", "internal/cli"},
+	{"deploy", "internal/runner", "internal/node", "internal/node/nodetest", "internal/bench", "internal/cli"},
 	{"cmd/..."},
 }
 

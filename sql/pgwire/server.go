@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"runtime/debug"
 	"sync"
 
 	"github.com/miracledb/miracledb/internal/errs"
@@ -79,7 +80,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 func (s *Server) serve(ctx context.Context, c net.Conn) {
 	defer func() {
 		if p := recover(); p != nil && s.o.Report != nil {
-			s.o.Report(errs.New(errs.Internal, "a PostgreSQL connection ended by a panic: %v", p))
+			s.o.Report(errs.New(errs.Internal, "a PostgreSQL connection ended by a panic: %v\n%s", p, debug.Stack()))
 		}
 	}()
 	if t, ok := c.(*net.TCPConn); ok {
