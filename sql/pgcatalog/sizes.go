@@ -26,6 +26,7 @@ var sizeFunctions = map[string]function{
 		return num(rows), nil
 	},
 	"pg_stat_get_dead_tuples": func(*describer, []row.Value) (row.Value, error) { return num(0), nil },
+	"pg_timezone_names":       timezoneNames,
 	"pg_stat_get_numscans":    func(*describer, []row.Value) (row.Value, error) { return num(0), nil },
 }
 

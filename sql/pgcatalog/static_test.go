@@ -45,6 +45,7 @@ var staticQueries = []struct{ relation, columns, from string }{
 	{"pg_range", `rngtypid rngsubtype rngmultitypid rngcollation rngsubopc rngcanonical::oid rngsubdiff::oid`, `from pg_range order by 1`},
 	{"pg_settings", `name unit category short_desc extra_desc context vartype min_val max_val enumvals`,
 		`from pg_settings where name !~ '\.' order by 1`},
+	{"pg_timezone_names", `name`, `from pg_timezone_names where name !~ '^posix' and name <> 'localtime' order by 1`},
 }
 
 // TestColumns holds columns.txt against PostgreSQL 15.
