@@ -92,3 +92,31 @@ func InstallPython(packages ...string) (python string, err error) {
 
 // PythonKafka is the Python Kafka clients of the client matrix.
 var PythonKafka = []string{"confluent-kafka==2.16.1", "kafka-python==3.0.12", "lz4", "zstandard", "python-snappy"}
+
+// NodeModules gives node and a directory whose node_modules has the named npm packages ("mermaid@11.12.0"): pin them.
+func NodeModules(t testing.TB, packages ...string) (node, dir string) {
+	t.Helper()
+	node, err := look("node", "nodejs")
+	Need(t, "Node.js", err)
+	dir, err = InstallNode(packages...)
+	Need(t, "Node.js with "+strings.Join(packages, ", "), err)
+	return node, dir
+}
+
+// InstallNode installs what NodeModules gives.
+func InstallNode(packages ...string) (dir string, err error) {
+	sum := sha256.Sum256([]byte(strings.Join(packages, "\n")))
+	return component("node-"+hex.EncodeToString(sum[:6]), func(ctx context.Context, dir string) error {
+		npm, err := look("npm", "npm")
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, "package.json"), []byte(`{"private":true}`), 0o644); err != nil {
+			return err
+		}
+		return run(ctx, dir, npm, append([]string{"install", "--no-audit", "--no-fund", "--ignore-scripts"}, packages...)...)
+	})
+}
+
+// Mermaid is Mermaid's parser with the DOM that it asks for; the newest that run on Debian 12's Node.js.
+var Mermaid = []string{"mermaid@11.12.0", "jsdom@26.1.0"}

@@ -20,7 +20,6 @@ const (
 )
 
 func TestSizes(t *testing.T) {
-	root := "../.."
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
