@@ -49,4 +49,6 @@ var (
 	ErrTopicExists = errs.New(errs.Exists, "topic exists")
 	// ErrInvalidTopic: a name, partition count or id that no topic can have (Kafka INVALID_TOPIC_EXCEPTION).
 	ErrInvalidTopic = errs.New(errs.Invalid, "invalid topic")
+	// ErrInvalidConfig: a topic setting that does not exist or has a wrong value (Kafka INVALID_CONFIG).
+	ErrInvalidConfig = errs.New(errs.Invalid, "invalid topic config")
 )

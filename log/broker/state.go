@@ -211,6 +211,9 @@ func (o *overlay) check(r *log.TopicRecord) error {
 	case len(r.Config) > maxConfigs:
 		return errs.New(errs.Limit, "%w: %q has %d settings, the limit is %d", log.ErrInvalidTopic, r.Name, len(r.Config), maxConfigs)
 	}
+	if err := log.CheckConfig(r.Config); err != nil {
+		return err
+	}
 	if known && old.Name != r.Name {
 		o.names[old.Name] = log.TopicID{}
 	}

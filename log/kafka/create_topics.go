@@ -55,8 +55,8 @@ func (s *Server) createTopic(ctx context.Context, want *kmsg.CreateTopicsRequest
 			config[c.Name] = *c.Value
 		}
 	}
-	if err := checkConfig(config); err != nil {
-		return log.Topic{}, &fault{kerr.InvalidConfig, err.Error()}
+	if err := log.CheckConfig(config); err != nil {
+		return log.Topic{}, err
 	}
 	if _, ok := s.log.Topic(want.Topic); ok {
 		return log.Topic{}, &fault{kerr.TopicAlreadyExists, fmt.Sprintf("topic %s exists already", want.Topic)}
@@ -95,11 +95,11 @@ func (s *Server) partitionCount(want *kmsg.CreateTopicsRequestTopic) (int32, err
 }
 
 func createdConfigs(topic log.Topic) []kmsg.CreateTopicsResponseTopicConfig {
-	out := make([]kmsg.CreateTopicsResponseTopicConfig, 0, len(topicConfigs))
-	for _, name := range configNames() {
+	var out []kmsg.CreateTopicsResponseTopicConfig
+	for _, name := range log.ConfigNames() {
 		c := kmsg.NewCreateTopicsResponseTopicConfig()
-		value, source := configValue(topic.Config, name)
-		c.Name, c.Value, c.Source = name, &value, int8(source)
+		value := topic.Setting(name)
+		c.Name, c.Value, c.Source = name, &value, int8(configSource(&topic, name))
 		out = append(out, c)
 	}
 	return out

@@ -8,6 +8,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/miracledb/miracledb/log"
 )
 
 // describeConfigs tells the settings of topics and of this node.
@@ -24,9 +26,7 @@ func (s *Server) describeConfigs(_ context.Context, _ *request, q *kmsg.Describe
 		for _, c := range configs {
 			if want.ConfigNames == nil || slices.Contains(want.ConfigNames, c.Name) {
 				if q.IncludeSynonyms {
-					synonym := kmsg.NewDescribeConfigsResponseResourceConfigConfigSynonym()
-					synonym.Name, synonym.Value, synonym.Source = c.Name, c.Value, c.Source
-					c.ConfigSynonyms = append(c.ConfigSynonyms, synonym)
+					c.ConfigSynonyms = synonyms(&c)
 				}
 				res.Configs = append(res.Configs, c)
 			}
@@ -50,38 +50,50 @@ func (s *Server) resourceConfigs(want *kmsg.DescribeConfigsRequestResource) ([]k
 		if err != nil {
 			return nil, err
 		}
-		for _, name := range configNames() {
-			value, source := configValue(topic.Config, name)
-			add(name, value, source, topicConfigs[name].kind, false)
+		for _, name := range log.ConfigNames() {
+			def, _ := log.Config(name)
+			add(name, topic.Setting(name), configSource(&topic, name), configTypes[def.Kind], topic.Internal)
 		}
 		return out, nil
 	case kmsg.ConfigResourceTypeBroker:
 		if want.ResourceName != "" && want.ResourceName != strconv.Itoa(int(s.options.NodeID)) {
 			return nil, &fault{kerr.InvalidRequest, fmt.Sprintf("there is no node %s, only %d", want.ResourceName, s.options.NodeID)}
 		}
+		largest, _ := log.Config("max.message.bytes")
 		add("auto.create.topics.enable", strconv.FormatBool(!s.options.NoAutoCreate), kmsg.ConfigSourceStaticBrokerConfig, kmsg.ConfigTypeBoolean, true)
 		add("broker.id", strconv.Itoa(int(s.options.NodeID)), kmsg.ConfigSourceStaticBrokerConfig, kmsg.ConfigTypeInt, true)
 		add("default.replication.factor", "1", kmsg.ConfigSourceDefaultConfig, kmsg.ConfigTypeInt, true)
-		add("message.max.bytes", topicConfigs["max.message.bytes"].otherwise, kmsg.ConfigSourceDefaultConfig, kmsg.ConfigTypeInt, true)
+		add("message.max.bytes", largest.Default, kmsg.ConfigSourceDefaultConfig, kmsg.ConfigTypeInt, true)
 		add("num.partitions", "1", kmsg.ConfigSourceDefaultConfig, kmsg.ConfigTypeInt, true)
 		return out, nil
 	}
 	return nil, &fault{kerr.InvalidRequest, fmt.Sprintf("resources of type %v have no settings here", want.ResourceType)}
 }
 
-func configNames() []string {
-	names := make([]string, 0, len(topicConfigs))
-	for name := range topicConfigs {
-		names = append(names, name)
+// configSource tells where a topic's setting is from.
+func configSource(t *log.Topic, name string) kmsg.ConfigSource {
+	if _, ok := t.Config[name]; ok {
+		return kmsg.ConfigSourceDynamicTopicConfig
 	}
-	slices.Sort(names)
-	return names
+	return kmsg.ConfigSourceDefaultConfig
 }
 
-// configValue is the value of a topic's setting, and where it is from.
-func configValue(overrides map[string]string, name string) (string, kmsg.ConfigSource) {
-	if value, ok := overrides[name]; ok {
-		return value, kmsg.ConfigSourceDynamicTopicConfig
+// synonyms are the places where a setting is looked for, the winner first (KIP-226): the topic, then the node's default
+// under the name that it has there.
+func synonyms(c *kmsg.DescribeConfigsResponseResourceConfig) []kmsg.DescribeConfigsResponseResourceConfigConfigSynonym {
+	own := kmsg.NewDescribeConfigsResponseResourceConfigConfigSynonym()
+	own.Name, own.Value, own.Source = c.Name, c.Value, c.Source
+	def, ofTopic := log.Config(c.Name)
+	if !ofTopic {
+		return []kmsg.DescribeConfigsResponseResourceConfigConfigSynonym{own}
 	}
-	return topicConfigs[name].otherwise, kmsg.ConfigSourceDefaultConfig
+	node := kmsg.NewDescribeConfigsResponseResourceConfigConfigSynonym()
+	node.Name, node.Value, node.Source = def.Node, &def.Default, kmsg.ConfigSourceDefaultConfig
+	if c.Source == kmsg.ConfigSourceDefaultConfig {
+		return []kmsg.DescribeConfigsResponseResourceConfigConfigSynonym{node}
+	}
+	return []kmsg.DescribeConfigsResponseResourceConfigConfigSynonym{own, node}
 }
+
+var configTypes = map[log.ConfigKind]kmsg.ConfigType{log.ConfigBoolean: kmsg.ConfigTypeBoolean, log.ConfigString: kmsg.ConfigTypeString,
+	log.ConfigInt: kmsg.ConfigTypeInt, log.ConfigLong: kmsg.ConfigTypeLong, log.ConfigDouble: kmsg.ConfigTypeDouble, log.ConfigList: kmsg.ConfigTypeList}

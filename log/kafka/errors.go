@@ -31,6 +31,8 @@ func kafkaError(err error) *kerr.Error {
 		return kerr.OffsetOutOfRange
 	case errors.Is(err, log.ErrInvalidTopic):
 		return kerr.InvalidTopicException
+	case errors.Is(err, log.ErrInvalidConfig):
+		return kerr.InvalidConfig
 	case errors.Is(err, log.ErrOutOfOrderSequence):
 		return kerr.OutOfOrderSequenceNumber
 	case errors.Is(err, log.ErrDuplicateSequence):

@@ -47,6 +47,9 @@ func init() {
 		20:             {0, 6, 4, decoded((*Server).deleteTopics)},
 		22:             {0, 5, 2, decoded((*Server).initProducerID)},
 		32:             {0, 4, 4, decoded((*Server).describeConfigs)},
+		33:             {0, 2, 2, decoded((*Server).alterConfigs)},
+		37:             {0, 3, 2, decoded((*Server).createPartitions)},
+		44:             {0, 1, 1, decoded((*Server).incrementalAlterConfigs)},
 		60:             {0, 1, 0, decoded((*Server).describeCluster)},
 	}
 }

@@ -52,6 +52,17 @@ func (c logCatalog) CreateTopic(ctx context.Context, name string, partitions int
 	return topic, nil
 }
 
+func (c logCatalog) AlterTopic(ctx context.Context, topic log.Topic, change func(*log.Topic) error) error {
+	t, ok := c.log.TopicByID(topic.ID)
+	if !ok {
+		return errs.New(errs.NotFound, "%w: topic %s", log.ErrUnknownPartition, topic.Name)
+	}
+	if err := change(&t); err != nil {
+		return err
+	}
+	return c.append(ctx, log.TopicRecord{ID: t.ID.String(), Name: t.Name, Partitions: t.Partitions, Config: t.Config})
+}
+
 func (c logCatalog) DropTopic(ctx context.Context, topic log.Topic) error {
 	return c.append(ctx, log.TopicRecord{ID: topic.ID.String(), Name: topic.Name, Partitions: topic.Partitions, Dropped: true})
 }

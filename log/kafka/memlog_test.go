@@ -45,6 +45,17 @@ func (l *memLog) CreateTopic(_ context.Context, name string, partitions int32, c
 	return t, nil
 }
 
+func (l *memLog) AlterTopic(_ context.Context, topic log.Topic, change func(*log.Topic) error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t := l.topics[topic.Name]
+	if err := change(&t); err != nil {
+		return err
+	}
+	l.topics[t.Name] = t
+	return nil
+}
+
 func (l *memLog) DropTopic(_ context.Context, topic log.Topic) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -50,7 +50,7 @@ func (s *Server) beginProduce(ctx context.Context, r *request) (finisher, error)
 		t := kmsg.NewProduceResponseTopic()
 		t.Topic = w.text(flexible)
 		topic, known := s.log.Topic(t.Topic)
-		settings := topicSettings(topic.Config)
+		settings := topicSettings(&topic)
 		for partitions := w.length(flexible); partitions > 0 && !w.bad; partitions-- {
 			index, size := w.int32(), w.length(flexible)
 			var records []byte

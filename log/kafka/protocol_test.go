@@ -82,6 +82,12 @@ func fill(q kmsg.Request, topic log.Topic) {
 	case *kmsg.DescribeConfigsRequest:
 		q.Resources = []kmsg.DescribeConfigsRequestResource{{ResourceType: kmsg.ConfigResourceTypeTopic, ResourceName: "t"},
 			{ResourceType: kmsg.ConfigResourceTypeBroker, ResourceName: "1"}}
+	case *kmsg.AlterConfigsRequest:
+		q.Resources = []kmsg.AlterConfigsRequestResource{{ResourceType: kmsg.ConfigResourceTypeTopic, ResourceName: "t"}}
+	case *kmsg.IncrementalAlterConfigsRequest:
+		q.Resources = []kmsg.IncrementalAlterConfigsRequestResource{{ResourceType: kmsg.ConfigResourceTypeTopic, ResourceName: "t"}}
+	case *kmsg.CreatePartitionsRequest:
+		q.Topics = []kmsg.CreatePartitionsRequestTopic{{Topic: "t", Count: 1}}
 	case *kmsg.ApiVersionsRequest:
 		q.ClientSoftwareName, q.ClientSoftwareVersion = "peer", "1.0"
 	case *kmsg.DescribeClusterRequest:

@@ -18,6 +18,10 @@ import (
 type Catalog interface {
 	// CreateTopic makes a topic and returns when it is durable and the log knows it. Errors: Exists, Invalid, Denied.
 	CreateTopic(ctx context.Context, name string, partitions int32, config map[string]string) (log.Topic, error)
+	// AlterTopic gives a topic the partitions and settings that change makes of its present ones, and returns when that is
+	// durable. Nobody else alters it meanwhile. Errors: NotFound, Invalid, Denied (what the topic holds does not allow it),
+	// and change's own.
+	AlterTopic(ctx context.Context, topic log.Topic, change func(*log.Topic) error) error
 	// DropTopic removes a topic and its data. Errors: NotFound, Denied (something else depends on it).
 	DropTopic(ctx context.Context, topic log.Topic) error
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"maps"
 	"strconv"
 	"strings"
 
@@ -176,6 +177,14 @@ func (d *definer) addWithTopic(rel *catalog.Relation) error {
 		topic.ID = hex.EncodeToString(rel.Topic[:])
 	}
 	rel.TopicName = name
+	if rel.Kind == catalog.Table {
+		// Its records are the rows: neither time nor size cuts them (DESIGN section 4, Pins).
+		topic.Config = maps.Clone(topic.Config)
+		if topic.Config == nil {
+			topic.Config = map[string]string{}
+		}
+		topic.Config["cleanup.policy"] = ""
+	}
 	rejected := &catalog.Relation{ID: d.id(), Schema: rel.Schema, Name: rel.Name + catalog.RejectedSuffix,
 		Kind: catalog.Rejected, Columns: catalog.RejectedColumns, Key: catalog.RejectedKey, Of: rel.ID}
 	if _, taken := s.snapshot().Lookup(rejected.Schema, rejected.Name); taken {
@@ -492,6 +501,37 @@ func (d *Database) CreateTopic(ctx context.Context, name string, partitions int3
 		return log.Topic{}, errs.New(errs.Internal, "topic %q was created and is not there", name)
 	}
 	return t, nil
+}
+
+// AlterTopic changes partitions and settings of a topic for a Kafka client. It is a commit of its own. The topic of a table
+// keeps its cleanup.policy.
+func (d *Database) AlterTopic(ctx context.Context, topic log.Topic, change func(*log.Topic) error) error {
+	s := d.internal()
+	defer func() { _ = s.Close() }()
+	def, err := s.define(ctx)
+	if err != nil {
+		return err
+	}
+	rel, ok := s.snapshot().ByTopic(topic.ID)
+	t, known := d.o.Log.TopicByID(topic.ID)
+	if !ok || !known {
+		return errs.New(errs.NotFound, "topic %q does not exist", topic.Name)
+	}
+	before := t.Setting("cleanup.policy")
+	if err := change(&t); err != nil {
+		return err
+	}
+	if err := log.CheckConfig(t.Config); err != nil {
+		return err
+	}
+	if rel.Kind == catalog.Table && t.Setting("cleanup.policy") != before {
+		return errs.New(errs.Denied, "topic %q is that of table %q: its records are the rows, and are never cleaned", topic.Name, rel.Name)
+	}
+	record := &log.TopicRecord{ID: t.ID.String(), Name: t.Name, Partitions: t.Partitions, Config: t.Config}
+	if err := def.add(&catalog.Record{ID: rel.ID, Relation: clone(rel), Topic: record}); err != nil {
+		return err
+	}
+	return s.commit(ctx)
 }
 
 // DropTopic removes a topic for a Kafka client: only one without a schema, since a table is dropped by SQL.
