@@ -311,11 +311,11 @@ func regOut(ctx *Ctx, t row.OID, v row.Value) (string, error) {
 	switch t {
 	case row.RegType:
 		if _, ok := row.Info(row.OID(v.Int())); ok {
-			return row.T(row.OID(v.Int())).String(), nil
+			return TypeName(row.OID(v.Int())), nil
 		}
 	case row.RegProc, RegProcedure:
 		for _, f := range functions {
-			if f.OID == row.OID(v.Int()) {
+			if f.OID == row.OID(v.Int()) && !f.IsOperator() {
 				return f.Name, nil
 			}
 		}

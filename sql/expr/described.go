@@ -17,7 +17,7 @@ func described(name string) evalFunc {
 	}
 }
 
-// allowed is a has_..._privilege function: what the session does not judge is allowed.
+// allowed is a has_..._privilege or ..._is_visible function: what the session does not judge is allowed or visible.
 func allowed(name string) evalFunc {
 	ask := described(name)
 	return func(ctx *Ctx, args []row.Value) (row.Value, error) {
@@ -38,8 +38,6 @@ func advisory(name string) evalFunc {
 		return row.NewText(""), nil
 	}
 }
-
-func visible([]row.Value) (row.Value, error) { return row.NewBool(true), nil }
 
 // catalogFuncs holds the catalog functions (PostgreSQL 9.26) that the session answers.
 var catalogFuncs = []def{
@@ -145,13 +143,13 @@ var catalogFuncs = []def{
 	{"pg_advisory_xact_lock_shared(int8) void", volatile, advisory("pg_advisory_xact_lock_shared")},
 	{"pg_blocking_pids(int4) _int4", volatile, described("pg_blocking_pids")},
 	{"pg_cancel_backend(int4) bool", volatile, described("pg_cancel_backend")},
-	{"pg_collation_is_visible(oid) bool", stable, visible},
+	{"pg_collation_is_visible(oid) bool", stable, allowed("pg_collation_is_visible")},
 	{"pg_column_is_updatable(regclass,int2,bool) bool", stable, described("pg_column_is_updatable")},
-	{"pg_conversion_is_visible(oid) bool", stable, visible},
+	{"pg_conversion_is_visible(oid) bool", stable, allowed("pg_conversion_is_visible")},
 	{"pg_database_size(name) int8", volatile, described("pg_database_size")},
 	{"pg_database_size(oid) int8", volatile, described("pg_database_size")},
 	{"pg_export_snapshot() text", volatile, described("pg_export_snapshot")},
-	{"pg_function_is_visible(oid) bool", stable, visible},
+	{"pg_function_is_visible(oid) bool", stable, allowed("pg_function_is_visible")},
 	{"pg_get_constraintdef(oid) text", stable, described("pg_get_constraintdef")},
 	{"pg_get_constraintdef(oid,bool) text", stable, described("pg_get_constraintdef")},
 	{"pg_get_expr(pg_node_tree,oid) text", stable, described("pg_get_expr")},
@@ -191,9 +189,9 @@ var catalogFuncs = []def{
 	{"pg_index_has_property(regclass,text) bool", stable, described("pg_index_has_property")},
 	{"pg_indexam_has_property(oid,text) bool", stable, described("pg_indexam_has_property")},
 	{"pg_indexes_size(regclass) int8", volatile, described("pg_indexes_size")},
-	{"pg_opclass_is_visible(oid) bool", stable, visible},
-	{"pg_operator_is_visible(oid) bool", stable, visible},
-	{"pg_opfamily_is_visible(oid) bool", stable, visible},
+	{"pg_opclass_is_visible(oid) bool", stable, allowed("pg_opclass_is_visible")},
+	{"pg_operator_is_visible(oid) bool", stable, allowed("pg_operator_is_visible")},
+	{"pg_opfamily_is_visible(oid) bool", stable, allowed("pg_opfamily_is_visible")},
 	{"pg_relation_filenode(regclass) oid", stable, described("pg_relation_filenode")},
 	{"pg_relation_is_publishable(regclass) bool", stable, described("pg_relation_is_publishable")},
 	{"pg_relation_is_updatable(regclass,bool) int4", stable, described("pg_relation_is_updatable")},
@@ -202,8 +200,8 @@ var catalogFuncs = []def{
 	{"pg_stat_get_dead_tuples(oid) int8", stable, described("pg_stat_get_dead_tuples")},
 	{"pg_stat_get_live_tuples(oid) int8", stable, described("pg_stat_get_live_tuples")},
 	{"pg_stat_get_numscans(oid) int8", stable, described("pg_stat_get_numscans")},
-	{"pg_statistics_obj_is_visible(oid) bool", stable, visible},
-	{"pg_table_is_visible(oid) bool", stable, visible},
+	{"pg_statistics_obj_is_visible(oid) bool", stable, allowed("pg_statistics_obj_is_visible")},
+	{"pg_table_is_visible(oid) bool", stable, allowed("pg_table_is_visible")},
 	{"pg_table_size(regclass) int8", volatile, described("pg_table_size")},
 	{"pg_tablespace_location(oid) text", stable, described("pg_tablespace_location")},
 	{"pg_tablespace_size(name) int8", volatile, described("pg_tablespace_size")},
@@ -218,11 +216,11 @@ var catalogFuncs = []def{
 	{"pg_try_advisory_xact_lock(int8) bool", volatile, advisory("pg_try_advisory_xact_lock")},
 	{"pg_try_advisory_xact_lock_shared(int4,int4) bool", volatile, advisory("pg_try_advisory_xact_lock_shared")},
 	{"pg_try_advisory_xact_lock_shared(int8) bool", volatile, advisory("pg_try_advisory_xact_lock_shared")},
-	{"pg_ts_config_is_visible(oid) bool", stable, visible},
-	{"pg_ts_dict_is_visible(oid) bool", stable, visible},
-	{"pg_ts_parser_is_visible(oid) bool", stable, visible},
-	{"pg_ts_template_is_visible(oid) bool", stable, visible},
-	{"pg_type_is_visible(oid) bool", stable, visible},
+	{"pg_ts_config_is_visible(oid) bool", stable, allowed("pg_ts_config_is_visible")},
+	{"pg_ts_dict_is_visible(oid) bool", stable, allowed("pg_ts_dict_is_visible")},
+	{"pg_ts_parser_is_visible(oid) bool", stable, allowed("pg_ts_parser_is_visible")},
+	{"pg_ts_template_is_visible(oid) bool", stable, allowed("pg_ts_template_is_visible")},
+	{"pg_type_is_visible(oid) bool", stable, allowed("pg_type_is_visible")},
 	{"setval(regclass,int8) int8", volatile, described("setval")},
 	{"setval(regclass,int8,bool) int8", volatile, described("setval")},
 	{"shobj_description(oid,name) text", stable, described("shobj_description")},

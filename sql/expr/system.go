@@ -112,15 +112,26 @@ func FormatType(oid row.OID, typmod int32) string {
 	return row.T(oid).WithTypMod(typmod).String()
 }
 
+// TypeName is a type's SQL name without a modifier: what regtype's text form and format_type(oid, NULL) give. It differs
+// from a modifier of -1 in bpchar's.
+func TypeName(oid row.OID) string {
+	switch oid {
+	case row.BPChar:
+		return "character"
+	case row.ArrayOf(row.BPChar):
+		return "character[]"
+	}
+	return FormatType(oid, -1)
+}
+
 func formatType(args []row.Value) (row.Value, error) {
-	if args[0].IsNull() {
+	switch {
+	case args[0].IsNull():
 		return row.Null, nil
+	case args[1].IsNull():
+		return row.NewText(TypeName(row.OID(args[0].Int()))), nil
 	}
-	mod := int32(-1)
-	if !args[1].IsNull() {
-		mod = int32(args[1].Int())
-	}
-	return row.NewText(FormatType(row.OID(args[0].Int()), mod)), nil
+	return row.NewText(FormatType(row.OID(args[0].Int()), int32(args[1].Int()))), nil
 }
 
 func typeOf(types []row.Type, _ row.Type) evalFunc {

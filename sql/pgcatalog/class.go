@@ -11,10 +11,8 @@ import (
 )
 
 func pgClass(c *scan) {
-	for _, r := range c.snapshot.Relations() {
+	for _, r := range c.over {
 		c.addClass(r)
-	}
-	for _, r := range c.users() {
 		for _, x := range indexesOf(r) {
 			c.add(fields{"oid": num(x.id), "relname": text(x.name), "relnamespace": num(namespaceOf(c.snapshot, r)),
 				"relowner": num(ownerOID), "relam": num(btreeOID), "relfilenode": num(x.id), "relpages": num(1),
@@ -67,7 +65,7 @@ func (c *scan) stored(r *catalog.Relation) stored {
 }
 
 func pgAttribute(c *scan) {
-	for _, r := range c.snapshot.Relations() {
+	for _, r := range c.over {
 		for i, col := range visibleColumns(r) {
 			c.addAttribute(r, int16(i+1), col)
 		}

@@ -59,7 +59,7 @@ func (c *scan) constraintsOf(r *catalog.Relation) []constraint {
 
 // eachConstraint calls f with each constraint and the columns that name it.
 func (c *scan) eachConstraint(f func(r *catalog.Relation, k constraint, named fields)) {
-	for _, r := range c.snapshot.Relations() {
+	for _, r := range c.over {
 		for _, k := range c.constraintsOf(r) {
 			f(r, k, fields{"constraint_catalog": c.here(), "constraint_schema": text(r.Schema), "constraint_name": text(k.name)})
 		}

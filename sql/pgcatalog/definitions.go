@@ -124,12 +124,11 @@ func quoted(names []string) string {
 
 func constraintDefinition(d *describer, args []row.Value) (row.Value, error) {
 	oid := id(args[0])
-	for _, r := range d.snapshot.Relations() {
-		if def := d.constraintOf(r, oid, pretty(args, 1)); def != "" {
-			return text(def), nil
-		}
+	r, ok := objectsOf(d.snapshot).constraints[oid]
+	if !ok {
+		return row.Null, nil
 	}
-	return row.Null, nil
+	return some(d.constraintOf(r, oid, pretty(args, 1))), nil
 }
 
 func (d *describer) constraintOf(r *catalog.Relation, oid delta.RelationID, pretty bool) string {

@@ -44,14 +44,8 @@ func (d *describer) relation(v row.Value) *catalog.Relation {
 
 // index finds an index by its OID.
 func (d *describer) index(oid delta.RelationID) (index, bool) {
-	for _, r := range d.snapshot.Relations() {
-		for _, x := range indexesOf(r) {
-			if x.id == oid {
-				return x, true
-			}
-		}
-	}
-	return index{}, false
+	x, ok := objectsOf(d.snapshot).indexes[oid]
+	return x, ok
 }
 
 // visible reports whether a relation is found by its bare name: its schema is in the search path, and no relation of
@@ -84,17 +78,8 @@ func (d *describer) named(schema, name string) (delta.RelationID, bool) {
 	if r, ok := d.snapshot.Lookup(schema, name); ok {
 		return r.ID, true
 	}
-	for _, r := range d.snapshot.Relations() {
-		if r.Schema != schema {
-			continue
-		}
-		for _, x := range indexesOf(r) {
-			if x.name == name {
-				return x.id, true
-			}
-		}
-	}
-	return 0, false
+	oid, ok := objectsOf(d.snapshot).indexNamed[[2]string{schema, name}]
+	return oid, ok
 }
 
 // name is a relation's name as it can be typed: qualified when its bare name finds nothing or another.

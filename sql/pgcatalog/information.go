@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/miracledb/miracledb/internal/row"
+	"github.com/miracledb/miracledb/sql/expr"
 	"github.com/miracledb/miracledb/views/catalog"
 )
 
@@ -27,7 +28,7 @@ func tableType(r *catalog.Relation) string {
 func insertable(r *catalog.Relation) bool { return r.Kind == catalog.Table || r.Kind == catalog.Stream }
 
 func isTables(c *scan) {
-	for _, r := range c.snapshot.Relations() {
+	for _, r := range c.over {
 		c.add(fields{"table_catalog": c.here(), "table_schema": text(r.Schema), "table_name": text(r.Name),
 			"table_type": text(tableType(r)), "is_insertable_into": yesNo(insertable(r)), "is_typed": yesNo(false)})
 	}
@@ -40,7 +41,7 @@ func isSchemata(c *scan) {
 }
 
 func isViews(c *scan) {
-	for _, r := range c.snapshot.Relations() {
+	for _, r := range c.over {
 		if relkind(r) == 'v' {
 			no := yesNo(false)
 			c.add(fields{"table_catalog": c.here(), "table_schema": text(r.Schema), "table_name": text(r.Name),
@@ -51,7 +52,7 @@ func isViews(c *scan) {
 }
 
 func isColumns(c *scan) {
-	for _, r := range c.snapshot.Relations() {
+	for _, r := range c.over {
 		for i, col := range visibleColumns(r) {
 			f := c.typeFields(col.Type)
 			f["table_catalog"], f["table_schema"], f["table_name"] = c.here(), text(r.Schema), text(r.Name)
@@ -121,11 +122,11 @@ func dataType(t row.Type) string {
 	if row.IsArray(t.OID) && t.OID != row.Int2Vector && t.OID != row.OidVector {
 		return "ARRAY"
 	}
-	return row.T(t.OID).String()
+	return expr.TypeName(t.OID)
 }
 
 func isElementTypes(c *scan) {
-	for _, r := range c.snapshot.Relations() {
+	for _, r := range c.over {
 		for i, col := range visibleColumns(r) {
 			e := row.T(col.Type.Element().OID)
 			if dataType(col.Type) != "ARRAY" {

@@ -1,15 +1,13 @@
 package pgcatalog
 
 import (
-	"slices"
-
 	"github.com/miracledb/miracledb/internal/delta"
 	"github.com/miracledb/miracledb/internal/row"
 	"github.com/miracledb/miracledb/views/catalog"
 )
 
 func pgTables(c *scan) {
-	for _, r := range c.snapshot.Relations() {
+	for _, r := range c.over {
 		if relkind(r) == 'r' {
 			c.add(fields{"schemaname": text(r.Schema), "tablename": text(r.Name), "tableowner": text(Owner),
 				"hasindexes": boolean(len(indexesOf(r)) > 0), "hasrules": boolean(false), "hastriggers": boolean(false),
@@ -19,7 +17,7 @@ func pgTables(c *scan) {
 }
 
 func pgViews(c *scan) {
-	for _, r := range c.snapshot.Relations() {
+	for _, r := range c.over {
 		if relkind(r) == 'v' {
 			c.add(fields{"schemaname": text(r.Schema), "viewname": text(r.Name), "viewowner": text(Owner), "definition": text(definition(r))})
 		}
@@ -126,7 +124,7 @@ func pgDepend(c *scan) {
 }
 
 func pgStatTables(c *scan) {
-	for _, r := range c.snapshot.Relations() {
+	for _, r := range c.over {
 		kind := relkind(r)
 		system := r.Kind == catalog.System
 		if kind != 'r' && kind != 'm' || system && c.rel.Name == "pg_stat_user_tables" || !system && c.rel.Name == "pg_stat_sys_tables" {
@@ -159,7 +157,13 @@ func pgStatIndexes(c *scan) {
 const foreignServerOID = 1417
 
 func (c *scan) raw() []*catalog.Relation {
-	return slices.DeleteFunc(c.users(), func(r *catalog.Relation) bool { return r.Kind != catalog.Raw })
+	var out []*catalog.Relation
+	for _, r := range c.users() {
+		if r.Kind == catalog.Raw {
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 func pgForeignDataWrapper(c *scan) {

@@ -3,6 +3,7 @@ package pgcatalog
 import (
 	"maps"
 	"slices"
+	"sync/atomic"
 
 	"github.com/miracledb/miracledb/internal/delta"
 	"github.com/miracledb/miracledb/internal/row"
@@ -37,10 +38,48 @@ const (
 // Owner is who owns everything until roles are made.
 const Owner = "miracledb"
 
-// users are all relations that are not system ones, by id.
-func (c *scan) users() []*catalog.Relation {
-	return slices.DeleteFunc(c.snapshot.Relations(), func(r *catalog.Relation) bool { return r.Kind == catalog.System })
+// objects are a snapshot's relations, and what they own by OID and name.
+type objects struct {
+	snapshot *catalog.Snapshot
+	users    []*catalog.Relation // all that are not system ones, by id
+	indexes  map[delta.RelationID]index
+	// constraints leads from a constraint to its relation.
+	constraints map[delta.RelationID]*catalog.Relation
+	// indexNamed leads from schema and name to an index.
+	indexNamed map[[2]string]delta.RelationID
 }
+
+// newest holds the objects of the snapshot that was asked about last: most sessions see the same one.
+var newest atomic.Pointer[objects]
+
+func objectsOf(s *catalog.Snapshot) *objects {
+	if o := newest.Load(); o != nil && o.snapshot == s {
+		return o
+	}
+	o := &objects{snapshot: s, indexes: map[delta.RelationID]index{}, constraints: map[delta.RelationID]*catalog.Relation{},
+		indexNamed: map[[2]string]delta.RelationID{}}
+	for _, r := range s.Relations() {
+		if r.Kind == catalog.System {
+			continue
+		}
+		o.users = append(o.users, r)
+		for _, x := range indexesOf(r) {
+			o.indexes[x.id], o.indexNamed[[2]string{r.Schema, x.name}] = x, x.id
+			o.constraints[x.id] = r
+		}
+		for _, x := range r.Checks {
+			o.constraints[x.ID] = r
+		}
+		for _, x := range r.ForeignKeys {
+			o.constraints[x.ID] = r
+		}
+	}
+	newest.Store(o)
+	return o
+}
+
+// users are all relations that are not system ones, by id.
+func (c *scan) users() []*catalog.Relation { return objectsOf(c.snapshot).users }
 
 // relkind is how PostgreSQL's clients see a relation.
 func relkind(r *catalog.Relation) byte {
@@ -53,7 +92,7 @@ func relkind(r *catalog.Relation) byte {
 		return 'f'
 	case catalog.System:
 		if s, ok := relationOf[r.ID]; ok {
-			return s.kind[0]
+			return s.relkind
 		}
 	}
 	return 'r'

@@ -79,7 +79,7 @@ var operatorNames = sync.OnceValue(func() map[int64]string {
 	return out
 })
 
-func typeName(v row.Value) string { return expr.FormatType(row.OID(v.Int()), -1) }
+func typeName(v row.Value) string { return expr.TypeName(row.OID(v.Int())) }
 
 // types are the types of a function's arguments.
 func (p proc) types() string {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/miracledb/miracledb/internal/delta"
 	"github.com/miracledb/miracledb/internal/row"
@@ -20,9 +21,11 @@ var columnsText string
 // relation is a system relation.
 type relation struct {
 	*catalog.Relation
-	kind   string // relkind in PostgreSQL: r or v
-	column map[string]int
-	rows   func(*scan) // nil: empty
+	relkind byte // in PostgreSQL: r or v
+	column  map[string]int
+	builder
+	// kept are the rows that do not change, by the database's name.
+	kept sync.Map
 }
 
 var (
@@ -39,7 +42,7 @@ func init() {
 		}
 		f := strings.Fields(line)
 		schema, name, _ := strings.Cut(f[1], ".")
-		r := &relation{column: map[string]int{}, kind: f[2], rows: builders[f[1]], Relation: &catalog.Relation{
+		r := &relation{column: map[string]int{}, relkind: f[2][0], builder: builders[f[1]], Relation: &catalog.Relation{
 			ID: delta.RelationID(number(f[0])), Version: 1, Schema: schema, Name: name, Kind: catalog.System}}
 		relations = append(relations, r)
 		relationOf[r.ID] = r

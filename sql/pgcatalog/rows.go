@@ -1,6 +1,7 @@
 package pgcatalog
 
 import (
+	"slices"
 	"time"
 
 	"github.com/miracledb/miracledb/internal/delta"
@@ -16,10 +17,26 @@ func Rows(s Session, rel *catalog.Relation) ([]row.Row, error) {
 		return nil, errs.New(errs.Internal, "%q is no system relation", rel.Name)
 	}
 	c := &scan{session: s, snapshot: s.Snapshot(), rel: r}
-	if r.rows != nil {
+	if r.builder.kind != live {
+		c.keep()
+	}
+	if r.rows != nil && r.builder.kind != constant {
+		c.over = c.users()
 		r.rows(c)
 	}
 	return c.out, nil
+}
+
+// keep takes the rows that do not change, and computes them at the first time.
+func (c *scan) keep() {
+	database := c.session.Database()
+	rows, ok := c.rel.kept.Load(database)
+	if !ok {
+		k := &scan{session: c.session, snapshot: c.snapshot, rel: c.rel, over: Relations()}
+		c.rel.rows(k)
+		rows, _ = c.rel.kept.LoadOrStore(database, k.out)
+	}
+	c.out = slices.Clip(rows.([]row.Row))
 }
 
 // scan computes the rows of one relation.
@@ -27,7 +44,9 @@ type scan struct {
 	session  Session
 	snapshot *catalog.Snapshot
 	rel      *relation
-	out      []row.Row
+	// over are the relations that a byRelation builder goes over.
+	over []*catalog.Relation
+	out  []row.Row
 }
 
 // fields are a row's values by column. A column that is left out is NULL or, if it may not be, its type's zero.
