@@ -46,13 +46,19 @@ query tables and live views with psql, follow changes over WebSocket, restore to
 		Example:       "  miracledb serve\n  psql -h 127.0.0.1 -U miracledb miracledb",
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usage{fmt.Errorf("there is no command %q\nhint: see miracledb --help", args[0])}
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usage{fmt.Errorf("%w\nhint: see %s --help", err, c.CommandPath())}
 	})
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(newServe(), newDemo())
+	root.AddCommand(newServe(), newDemo(), newProduce(), newConsume(), newTopic(), newGroup(), newSQL(), newLog(), newConfig())
 	return root
 }
 

@@ -33,6 +33,16 @@ type setting struct {
 
 type settings []setting
 
+// value is an option's effective value.
+func (s settings) value(name string) string {
+	for _, e := range s {
+		if e.Name == name {
+			return e.Value
+		}
+	}
+	return ""
+}
+
 func addServeFlags(cmd *cobra.Command) {
 	for _, o := range serveOptions {
 		cmd.Flags().String(o.name, o.value, o.help)
@@ -40,15 +50,14 @@ func addServeFlags(cmd *cobra.Command) {
 	cmd.Flags().String("config", "", "configuration file: lines of name = value")
 }
 
-// loadSettings gathers the effective configuration: flags over environment over file over defaults.
+// loadSettings gathers the effective configuration: flags over environment over file over defaults. A flag that the
+// command does not have counts as not given.
 func loadSettings(cmd *cobra.Command) (settings, error) {
-	path, err := cmd.Flags().GetString("config")
-	if err != nil {
-		return nil, err
+	path := os.Getenv("MIRACLEDB_CONFIG")
+	if f := cmd.Flags().Lookup("config"); f != nil && f.Changed && f.Value.Type() == "string" {
+		path = f.Value.String()
 	}
-	if path == "" {
-		path = os.Getenv("MIRACLEDB_CONFIG")
-	}
+	var err error
 	file := map[string]string{}
 	if path != "" {
 		if file, err = readConfig(path); err != nil {

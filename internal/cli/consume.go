@@ -1,0 +1,238 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"time"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/miracledb/miracledb/internal/errs"
+)
+
+// start is where consume begins: an offset, negative ones from the end, or an instant.
+type start struct {
+	offset int64
+	at     time.Time
+}
+
+func parseStart(text string) (start, error) {
+	if text == "" {
+		return start{}, nil
+	}
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return start{offset: n}, nil
+	}
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return start{}, usage{fmt.Errorf("--from %q is neither an offset nor a time such as 2026-11-22T10:00:00Z", text)}
+	}
+	return start{at: at}, nil
+}
+
+func newConsume() *cobra.Command {
+	var from, key string
+	var follow bool
+	var most int64
+	cmd := &cobra.Command{
+		Use:   "consume TOPIC",
+		Short: "Print the records of a topic",
+		Long: `consume prints the value of each record on a line of its own, from the start of the topic or --from, up to the end
+that it has now; with --follow it waits for more. With --json each line is an object with topic, partition, offset,
+timestamp, key and value: a value that is JSON as it is, another as a string.`,
+		Example: `  miracledb consume flights --from -5
+  miracledb consume flights --from 2026-11-22T10:00:00Z --follow --json`,
+		Args: oneArg("TOPIC"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			at, err := parseStart(from)
+			if err != nil {
+				return err
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
+			defer stop()
+			cmd.SetContext(ctx)
+			c := consumption{topic: args[0], from: at, follow: follow, most: most, json: wantsJSON(cmd)}
+			if cmd.Flags().Changed("key") {
+				c.key = &key
+			}
+			return c.run(cmd)
+		},
+	}
+	cmd.Flags().StringVar(&from, "from", "", "first offset (of each partition; -5: the last five), or a time in RFC 3339 (default: the start)")
+	cmd.Flags().BoolVar(&follow, "follow", false, "wait for more at the end, until Ctrl-C")
+	cmd.Flags().StringVar(&key, "key", "", "print only records with this key")
+	cmd.Flags().Int64Var(&most, "max", 0, "stop after so many records (0: no bound)")
+	addBrokersFlag(cmd)
+	addJSONFlag(cmd)
+	return cmd
+}
+
+type consumption struct {
+	topic  string
+	from   start
+	follow bool
+	key    *string
+	most   int64
+	json   bool
+}
+
+// span is the part of a partition that is still to be printed.
+type span struct{ next, end int64 }
+
+func (c *consumption) run(cmd *cobra.Command) error {
+	client, err := kafkaClient(cmd)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	spans, err := c.spans(cmd.Context(), kadm.NewClient(client))
+	if err != nil {
+		return err
+	}
+	offsets := map[int32]kgo.Offset{}
+	for p, s := range spans {
+		if c.follow || s.next < s.end {
+			offsets[p] = kgo.NewOffset().At(s.next)
+		} else {
+			delete(spans, p)
+		}
+	}
+	if len(offsets) == 0 {
+		return nil
+	}
+	client.AddConsumePartitions(map[string]map[int32]kgo.Offset{c.topic: offsets})
+	out := bufio.NewWriter(cmd.OutOrStdout())
+	err = c.poll(cmd.Context(), client, spans, out)
+	if errors.Is(err, context.Canceled) {
+		err = nil // Ctrl-C is how --follow ends
+	}
+	return errors.Join(err, out.Flush())
+}
+
+// spans finds where each partition begins and ends.
+func (c *consumption) spans(ctx context.Context, admin *kadm.Client) (map[int32]*span, error) {
+	first, err := admin.ListStartOffsets(ctx, c.topic)
+	if err != nil {
+		return nil, err
+	}
+	end, err := admin.ListEndOffsets(ctx, c.topic)
+	if err != nil {
+		return nil, err
+	}
+	if len(end[c.topic]) == 0 || end.Error() != nil {
+		return nil, noTopic(c.topic)
+	}
+	var timed kadm.ListedOffsets
+	if !c.from.at.IsZero() {
+		if timed, err = admin.ListOffsetsAfterMilli(ctx, c.from.at.UnixMilli(), c.topic); err != nil {
+			return nil, err
+		}
+	}
+	spans := map[int32]*span{}
+	for p, e := range end[c.topic] {
+		s := &span{next: c.from.offset, end: e.Offset}
+		if timed != nil {
+			s.next = timed[c.topic][p].Offset
+		} else if s.next < 0 {
+			s.next = max(s.end+s.next, 0)
+		}
+		s.next = max(s.next, first[c.topic][p].Offset)
+		if s.next > s.end && c.from.offset > 0 {
+			return nil, errs.New(errs.NotFound, "partition %d of %s ends at offset %d, --from is %d", p, c.topic, s.end, c.from.offset).
+				WithHint("Ask for an offset up to the end, or a negative one to count from it.")
+		}
+		spans[p] = s
+	}
+	return spans, nil
+}
+
+func (c *consumption) poll(ctx context.Context, client *kgo.Client, spans map[int32]*span, out *bufio.Writer) error {
+	var printed int64
+	for {
+		fetches := client.PollFetches(ctx)
+		for _, fault := range fetches.Errors() {
+			return errs.New(errs.KindOf(fault.Err), "consuming %s partition %d: %w", fault.Topic, fault.Partition, fault.Err)
+		}
+		for records := fetches.RecordIter(); !records.Done(); {
+			r := records.Next()
+			s := spans[r.Partition]
+			if s == nil || !c.follow && r.Offset >= s.end {
+				continue
+			}
+			s.next = r.Offset + 1
+			if !c.follow && s.next >= s.end {
+				delete(spans, r.Partition)
+			}
+			if c.key != nil && *c.key != string(r.Key) {
+				continue
+			}
+			if err := c.print(out, r); err != nil {
+				return err
+			}
+			if printed++; printed == c.most {
+				return nil
+			}
+		}
+		if len(spans) == 0 {
+			return nil
+		}
+		if err := out.Flush(); err != nil {
+			return err
+		}
+	}
+}
+
+// consumed is a record as --json prints it.
+type consumed struct {
+	Topic     string            `json:"topic"`
+	Partition int32             `json:"partition"`
+	Offset    int64             `json:"offset"`
+	Timestamp time.Time         `json:"timestamp"`
+	Key       *string           `json:"key"`
+	Value     json.RawMessage   `json:"value"`
+	Headers   map[string]string `json:"headers,omitempty"`
+}
+
+func (c *consumption) print(out *bufio.Writer, r *kgo.Record) error {
+	line := r.Value
+	if c.json {
+		j := consumed{Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Timestamp: r.Timestamp.UTC(), Value: jsonValue(r.Value)}
+		if r.Key != nil {
+			key := string(r.Key)
+			j.Key = &key
+		}
+		for _, h := range r.Headers {
+			if j.Headers == nil {
+				j.Headers = map[string]string{}
+			}
+			j.Headers[h.Key] = string(h.Value)
+		}
+		var err error
+		if line, err = json.Marshal(j); err != nil {
+			return err
+		}
+	}
+	_, err := out.Write(line)
+	return errors.Join(err, out.WriteByte('\n'))
+}
+
+// jsonValue is a record's value inside JSON: itself where it is JSON, a string elsewhere.
+func jsonValue(v []byte) json.RawMessage {
+	if v == nil {
+		return json.RawMessage("null")
+	}
+	if json.Valid(v) && utf8.Valid(v) {
+		return v
+	}
+	text, _ := json.Marshal(string(v)) // a string always encodes
+	return text
+}
