@@ -90,6 +90,9 @@ func InstallPython(packages ...string) (python string, err error) {
 	return filepath.Join(dir, "venv", "bin", "python"), err
 }
 
+// PythonDuckDB is DuckDB of the version that the server links.
+var PythonDuckDB = []string{"duckdb==1.5.6"}
+
 // PythonKafka is the Python Kafka clients of the client matrix.
 var PythonKafka = []string{"confluent-kafka==2.16.1", "kafka-python==3.0.12", "lz4", "zstandard", "python-snappy"}
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
 	"github.com/miracledb/miracledb/internal/errs"
+	"github.com/miracledb/miracledb/internal/testenv"
 	"github.com/miracledb/miracledb/internal/vfs"
 )
 
@@ -331,7 +331,7 @@ func BenchmarkSegmentRead(b *testing.B) {
 
 // DuckDB reads a segment with the right types and values.
 func TestDuckDBReadsSegment(t *testing.T) {
-	python := duckPython(t)
+	python := testenv.PythonVenv(t, testenv.PythonDuckDB...)
 	r := rand.New(rand.NewPCG(9, 1))
 	rec := randomRecord(r, everyType, 3000)
 	path := filepath.Join(t.TempDir(), "s.parquet")
@@ -368,17 +368,4 @@ print(c.sql("select sum(i64::hugeint), sum(dec38), sum(len(li)), sum(len(s)), mi
 	if !strings.Contains(string(out), "Decimal('"+sum.ToString(4)+"')") {
 		t.Fatalf("sum of dec38 is not %s:\n%s", sum.ToString(4), out)
 	}
-}
-
-// duckPython gives a Python that has DuckDB 1.5.6: that of MIRACLEDB_DUCKDB_PYTHON, or python3.
-func duckPython(t testing.TB) string {
-	python := os.Getenv("MIRACLEDB_DUCKDB_PYTHON")
-	if python == "" {
-		python = "python3"
-	}
-	out, err := exec.Command(python, "-c", "import duckdb; print(duckdb.__version__)").CombinedOutput()
-	if err != nil || strings.TrimSpace(string(out)) != "1.5.6" {
-		t.Skipf("no Python with duckdb 1.5.6 (set MIRACLEDB_DUCKDB_PYTHON): %v %.100s", err, out)
-	}
-	return python
 }

@@ -24,6 +24,8 @@ func main() {
 	report("Apache Kafka's tools", path, err)
 	path, err = testenv.InstallPython(testenv.PythonKafka...)
 	report("Python Kafka clients", path, err)
+	path, err = testenv.InstallPython(testenv.PythonDuckDB...)
+	report("Python DuckDB", path, err)
 	path, err = testenv.InstallNode(testenv.Mermaid...)
 	report("Mermaid", path, err)
 	if failed {
