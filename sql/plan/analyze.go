@@ -1,0 +1,145 @@
+package plan
+
+import (
+	"errors"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+
+	"github.com/miracledb/miracledb/internal/errs"
+	"github.com/miracledb/miracledb/internal/row"
+	"github.com/miracledb/miracledb/sql/expr"
+	"github.com/miracledb/miracledb/sql/parse"
+	"github.com/miracledb/miracledb/views/catalog"
+)
+
+// Options are what a statement is checked against.
+type Options struct {
+	Catalog    *catalog.Snapshot
+	SearchPath []string
+	// ParamTypes are the types that the client declared for $1...; the zero Type (or a missing one): infer.
+	ParamTypes []row.Type
+}
+
+// Analyze checks a statement and gives its plan and the types of its parameters.
+//
+// Errors carry PostgreSQL's SQLSTATE and, where it gives one, the position in the text.
+func Analyze(st *parse.Statement, o Options) (Statement, []row.Type, error) {
+	a := &analyzer{st: st, o: o, params: append([]row.Type(nil), o.ParamTypes...)}
+	s, err := a.statement(st.Tree)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i, t := range a.params {
+		if t.OID == 0 || t.OID == row.Unknown {
+			return nil, nil, errs.SQL("42P18", "could not determine data type of parameter $%d", i+1)
+		}
+	}
+	return s, a.params, nil
+}
+
+// analyzer checks one statement.
+type analyzer struct {
+	st     *parse.Statement
+	o      Options
+	params []row.Type // by number-1; zero: not known yet
+}
+
+// at gives an error the position of a tree's location, unless it has one.
+func (a *analyzer) at(location int32, err error) error {
+	var e *errs.Error
+	if errors.As(err, &e) && e.Position == 0 {
+		e.Position = a.pos(location)
+	}
+	return err
+}
+
+// pos is the 1-based character position of a tree's location, 0: unknown.
+func (a *analyzer) pos(location int32) int {
+	if a.st == nil {
+		return 0
+	}
+	return a.st.Position(location)
+}
+
+// place says where an expression stands: what may be in it, and how an error names it.
+type place uint8
+
+const (
+	inTarget place = iota // SELECT list: aggregates, windows, set-returning functions
+	inWhere
+	inHaving // aggregates
+	inGroupBy
+	inOrderBy    // aggregates, windows, set-returning functions
+	inDistinctOn // as inOrderBy
+	inJoinOn
+	inFrom // arguments of a function in FROM
+	inWindow
+	inLimit
+	inOffset
+	inValues
+	inSet       // UPDATE SET, ON CONFLICT SET
+	inReturning
+	inFilter // FILTER (WHERE ...)
+	inAggregate
+	inCheck
+	inDefault
+	inIndex
+	inExecute
+	inCopy
+)
+
+// scope holds the names that expressions of one query level may use.
+type scope struct {
+	outer *scope // the level around: its columns are one Depth further out
+	// items are what FROM names, in the order of their columns in the level's input row.
+	items []*item
+	// windows are the level's WINDOW clause, by name.
+	windows map[string]*pg.WindowDef
+	// ctes are the WITH names in force at this level.
+	ctes []*Binding
+	// aliases of the SELECT list are no part of a scope: ORDER BY and GROUP BY look there themselves.
+}
+
+// item is one entry of FROM. Its columns stand at offset.. in the input row of the scope.
+type item struct {
+	alias   string // "" for a join without alias
+	schema  string // of a relation named without alias: schema.table.column may be said
+	columns []itemColumn
+	// lateralOnly and shadowed items are left out of unqualified lookup and of *.
+	hidden bool
+}
+
+// itemColumn is one name that an item offers.
+type itemColumn struct {
+	Column
+	// expr is what the name stands for at Depth 0 of the scope: a Column, or for a column merged by USING a Coalesce.
+	expr expr.Expr
+	// system columns (_rowid) and columns merged away by USING are found by their qualified name, not by *.
+	unlisted bool
+	// merged columns stand in for this one in unqualified lookup.
+	merged bool
+}
+
+// Leaves that stand in an expression for what its query level computes beside it, until the level's Aggregate, Window
+// and ProjectSet operators are built and the leaves become Columns.
+type (
+	// aggregateRef is an aggregate call.
+	aggregateRef struct {
+		call *AggregateCall
+		pos  int
+	}
+	// windowRef is a window function call.
+	windowRef struct {
+		call *WindowCall
+		pos  int
+	}
+	// groupingRef is GROUPING(args).
+	groupingRef struct {
+		args []expr.Expr
+		pos  int
+	}
+)
+
+func (e *aggregateRef) Type() row.Type { return e.call.Typ }
+func (e *windowRef) Type() row.Type    { return e.call.Typ }
+func (e *groupingRef) Type() row.Type  { return row.T(row.Int4) }
