@@ -24,7 +24,7 @@ type Options struct {
 //
 // Errors carry PostgreSQL's SQLSTATE and, where it gives one, the position in the text.
 func Analyze(st *parse.Statement, o Options) (Statement, []row.Type, error) {
-	a := &analyzer{st: st, o: o, params: append([]row.Type(nil), o.ParamTypes...)}
+	a := newAnalyzer(st, o)
 	s, err := a.statement(st.Tree)
 	if err != nil {
 		return nil, nil, err
@@ -42,15 +42,23 @@ type analyzer struct {
 	st     *parse.Statement
 	o      Options
 	params []row.Type // by number-1; zero: not known yet
+	// locations are where leaves stand that are looked at again later: untyped constants and parameters when they get their
+	// type, columns when grouping finds them.
+	locations map[expr.Expr]int32
+}
+
+func newAnalyzer(st *parse.Statement, o Options) *analyzer {
+	return &analyzer{st: st, o: o, params: append([]row.Type(nil), o.ParamTypes...), locations: map[expr.Expr]int32{}}
 }
 
 // at gives an error the position of a tree's location, unless it has one.
 func (a *analyzer) at(location int32, err error) error {
 	var e *errs.Error
-	if errors.As(err, &e) && e.Position == 0 {
-		e.Position = a.pos(location)
+	if !errors.As(err, &e) || e.Position != 0 {
+		return err
 	}
-	return err
+	placed := *e // the error may be shared
+	return placed.At(a.pos(location))
 }
 
 // pos is the 1-based character position of a tree's location, 0: unknown.
@@ -77,7 +85,7 @@ const (
 	inLimit
 	inOffset
 	inValues
-	inSet       // UPDATE SET, ON CONFLICT SET
+	inSet // UPDATE SET, ON CONFLICT SET
 	inReturning
 	inFilter // FILTER (WHERE ...)
 	inAggregate
@@ -97,6 +105,12 @@ type scope struct {
 	windows map[string]*pg.WindowDef
 	// ctes are the WITH names in force at this level.
 	ctes []*Binding
+	// level is the query level that the scope is part of; several scopes share one.
+	level *level
+	// namesOnly scopes hold WITH names: they have no row, and a Depth does not count them.
+	namesOnly bool
+	// left is set for the left side of a join as a lateral right side sees it.
+	left leftSide
 	// aliases of the SELECT list are no part of a scope: ORDER BY and GROUP BY look there themselves.
 }
 
@@ -105,8 +119,12 @@ type item struct {
 	alias   string // "" for a join without alias
 	schema  string // of a relation named without alias: schema.table.column may be said
 	columns []itemColumn
-	// lateralOnly and shadowed items are left out of unqualified lookup and of *.
+	// hidden items are left out of unqualified lookup and of *: their columns stand in a join's item.
 	hidden bool
+	// relation is the table that the item is, nil for anything else.
+	relation *catalog.Relation
+	// isJoin is set for a join's own item, whose columns are those of its sides.
+	isJoin bool
 }
 
 // itemColumn is one name that an item offers.
