@@ -105,6 +105,8 @@ type scope struct {
 	windows map[string]*pg.WindowDef
 	// ctes are the WITH names in force at this level.
 	ctes []*Binding
+	// later are the WITH items that cannot be referenced yet, for a hint.
+	later []*pg.CommonTableExpr
 	// level is the query level that the scope is part of; several scopes share one.
 	level *level
 	// namesOnly scopes hold WITH names: they have no row, and a Depth does not count them.
