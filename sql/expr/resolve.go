@@ -30,7 +30,7 @@ func Resolve(name string, args []row.Type, variadicArray bool) (f *Func, castTo 
 		return nil, nil, row.Type{}, err
 	}
 	if c == nil {
-		return nil, nil, row.Type{}, notFound("function", callText(name, args)).WithHint(
+		return nil, nil, row.Type{}, errs.SQL("42883", "function %s does not exist", callText(name, args)).WithHint(
 			"No function matches the given name and argument types. You might need to add explicit type casts.")
 	}
 	return c.finish(args)
@@ -70,7 +70,7 @@ func ResolveOperator(op string, left, right row.Type) (f *Func, castTo []row.Typ
 		return nil, nil, row.Type{}, err
 	}
 	if c == nil {
-		return nil, nil, row.Type{}, notFound("operator", operatorText(op, left, right)).WithHint(
+		return nil, nil, row.Type{}, errs.SQL("42883", "operator does not exist: %s", operatorText(op, left, right)).WithHint(
 			"No operator matches the given name and argument types. You might need to add explicit type casts.")
 	}
 	return c.finish(args)
@@ -92,9 +92,6 @@ func (f *Func) Hashable() bool {
 	return a == b || row.KindOf(a) == row.KindOf(b) && a != row.Timestamp && a != row.TimestampTZ && a != row.BPChar
 }
 
-func notFound(what, call string) *errs.Error {
-	return errs.SQL("42883", "%s does not exist", what+" "+call)
-}
 
 func callText(name string, args []row.Type) string {
 	names := make([]string, len(args))

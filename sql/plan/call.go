@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
@@ -71,10 +72,8 @@ func (a *analyzer) functionName(fc *pg.FuncCall) (string, error) {
 	if len(path) == 1 || path[0] == "pg_catalog" && len(path) == 2 || path[0] == "information_schema" && strings.HasPrefix(name, "_pg_") {
 		return name, nil
 	}
-	if a.o.Catalog != nil {
-		if _, ok := a.o.Catalog.Namespace(path[0]); !ok {
-			return "", a.at(fc.Location, errs.SQL("3F000", "schema \"%s\" does not exist", path[0]))
-		}
+	if err := a.schemaExists(path[0]); err != nil {
+		return "", a.at(fc.Location, err)
 	}
 	// What no function has as its name gives the error that a missing function gives.
 	return strings.Join(path, "."), nil
@@ -174,7 +173,7 @@ func (a *analyzer) namedArguments(s *scope, name string, fc *pg.FuncCall, args [
 			args, locs = append(args, e), append(locs, location(n))
 		}
 	}
-	if len(byName) > 0 {
+	if len(byName) > 0 || slices.Contains(missing, nil) {
 		return nil, nil, a.noSuchCall(s, name, fc, in)
 	}
 	return args, locs, nil
@@ -205,7 +204,7 @@ func (c *calling) resolve() error {
 	}
 	f, castTo, result, err := expr.Resolve(c.name, types, c.fc.FuncVariadic)
 	if err != nil {
-		return c.a.at(c.fc.Location, err)
+		return c.unresolved(types, err)
 	}
 	if c.f, c.result = f, result; f == nil {
 		return nil
@@ -216,6 +215,28 @@ func (c *calling) resolve() error {
 		}
 	}
 	return nil
+}
+
+// unresolved is the error of a call that fits no function.
+func (c *calling) unresolved(types []row.Type, err error) error {
+	var e *errs.Error
+	if !errors.As(err, &e) || e.State == "42804" { // PostgreSQL does not say where polymorphic types disagree
+		return err
+	}
+	if last := len(types) - 1; c.fc.FuncVariadic && !row.IsArray(types[last].OID) && takesAny(c.name) {
+		return c.a.at(c.locs[last], errs.SQL("42804", "VARIADIC argument must be an array"))
+	}
+	if path := names(c.fc.Funcname); len(path) > 1 && path[len(path)-1] == c.name {
+		placed := *e
+		placed.Message = strings.Replace(e.Message, " "+c.name+"(", " "+strings.Join(path, ".")+"(", 1)
+		err = &placed
+	}
+	return c.a.at(c.fc.Location, err)
+}
+
+// takesAny reports whether a function takes any number of arguments of any type.
+func takesAny(name string) bool {
+	return slices.ContainsFunc(expr.Functions(), func(f *expr.Func) bool { return f.Name == name && f.Variadic == expr.AnyOID })
 }
 
 // onlyPlain refuses what only aggregates and window functions take.

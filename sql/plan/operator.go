@@ -348,21 +348,25 @@ func (a *analyzer) compareRows(op string, left, right []expr.Expr, x *pg.A_Expr)
 		return nil, a.at(x.Location, errs.SQL("42601", "unequal number of entries in row expressions"))
 	case len(left) == 0:
 		return nil, a.at(x.Location, errs.SQL("0A000", "cannot compare rows of zero length"))
-	case !ok && len(left) > 1:
-		return nil, a.at(x.Location, errs.SQL("0A000", "could not determine interpretation of row comparison operator %s", op).
-			WithHint("Row comparison operators must be associated with btree operator families."))
 	}
 	leftLocs, rightLocs := rowLocations(x.Lexpr, x.Location, len(left)), rowLocations(x.Rexpr, x.Location, len(left))
 	pair := func(op string, i int) (expr.Expr, error) {
 		return a.operatorAt(op, left[i], right[i], x.Location, leftLocs[i], rightLocs[i])
 	}
-	if op == "=" || op == "<>" || len(left) == 1 {
+	if op == "=" || op == "<>" || len(left) == 1 || !ok {
 		tests := make([]expr.Expr, len(left))
 		for i := range left {
 			var err error
 			if tests[i], err = pair(op, i); err != nil {
 				return nil, err
 			}
+			if t := tests[i].Type(); t.OID != row.Bool {
+				return nil, a.at(x.Location, errs.SQL("42804", "row comparison operator must yield type boolean, not type %s", baseName(t)))
+			}
+		}
+		if !ok && len(left) > 1 {
+			return nil, a.at(x.Location, errs.SQL("0A000", "could not determine interpretation of row comparison operator %s", op).
+				WithHint("Row comparison operators must be associated with btree operator families."))
 		}
 		if op == "=" {
 			return conjunction(tests), nil

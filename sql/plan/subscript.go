@@ -56,7 +56,7 @@ func (a *analyzer) array(s *scope, x *pg.A_ArrayExpr, typ row.Type, in place) (e
 	if typ = common.Array(); typ.OID == 0 {
 		return nil, a.at(x.Location, errs.SQL("42704", "could not find array type for data type %s", baseName(common)))
 	}
-	return &expr.Array{Elems: elems, Typ: row.T(typ.OID)}, nil
+	return &expr.Array{Elems: elems, Typ: typ}, nil
 }
 
 // indirection is what follows a value: [subscripts] and .fields.
@@ -104,9 +104,13 @@ func (a *analyzer) subscript(s *scope, e expr.Expr, list []*pg.A_Indices, loc in
 	}
 	for _, n := range list {
 		out.Slice = out.Slice || n.IsSlice
-	}
-	if out.Slice && t.OID == row.JSONB {
-		return nil, a.at(loc, errs.SQL("0A000", "jsonb subscript does not support slices"))
+		if n.IsSlice && t.OID == row.JSONB {
+			at := location(n.Uidx)
+			if n.Uidx == nil {
+				at = location(n.Lidx)
+			}
+			return nil, a.at(at, errs.SQL("42804", "jsonb subscript does not support slices"))
+		}
 	}
 	if out.Slice {
 		out.Typ = t
@@ -143,10 +147,10 @@ func (a *analyzer) bound(s *scope, n *pg.Node, container row.Type, in place) (ex
 	}
 	loc := location(n)
 	if container.OID != row.JSONB {
-		if e, err = a.coerce(e, row.T(row.Int4), expr.Assignment, loc, "array subscript"); err != nil {
+		if !expr.CanCast(e.Type().OID, row.Int4, expr.Assignment) {
 			return nil, a.at(loc, errs.SQL("42804", "array subscript must have type integer"))
 		}
-		return e, nil
+		return a.coerce(e, row.T(row.Int4), expr.Assignment, loc, "")
 	}
 	t := row.T(row.Text)
 	switch oid := e.Type().OID; {
@@ -165,6 +169,7 @@ func (a *analyzer) field(e expr.Expr, name string, loc int32) (expr.Expr, error)
 	if e.Type().OID != row.Record {
 		return nil, a.at(loc, errs.SQL("42809", "column notation .%s applied to type %s, which is not a composite type", name, baseName(e.Type())))
 	}
+	e = a.settle(e)
 	for i, c := range fieldsOf(e) {
 		if c.Name == name {
 			return &expr.Field{Arg: e, Index: i, Typ: c.Type}, nil

@@ -11,11 +11,27 @@ import (
 
 // typeName resolves a type's name with its modifiers and array bounds (42704).
 func (a *analyzer) typeName(t *pg.TypeName) (row.Type, error) {
+	if path := names(t.Names); len(path) > 1 {
+		if err := a.schemaExists(path[0]); err != nil {
+			return row.Type{}, a.at(t.Location, err)
+		}
+	}
 	typ, err := typeOf(t)
 	if err != nil {
 		return typ, a.at(t.Location, err)
 	}
 	return typ, nil
+}
+
+// schemaExists: 3F000 for a schema that the catalog does not know.
+func (a *analyzer) schemaExists(name string) error {
+	if a.o.Catalog == nil {
+		return nil
+	}
+	if _, ok := a.o.Catalog.Namespace(name); !ok {
+		return errs.SQL("3F000", "schema \"%s\" does not exist", name)
+	}
+	return nil
 }
 
 func typeOf(t *pg.TypeName) (row.Type, error) {
