@@ -119,8 +119,11 @@ type Alter struct {
 	What     string // the command tag: ALTER TABLE, ALTER VIEW...
 	// AddedKey is set by ADD PRIMARY KEY: rows must be checked and rekeyed.
 	AddedKey bool
-	// CheckNotNull lists columns that became NOT NULL and must be checked.
+	// CheckNotNull lists columns (of New) that became NOT NULL and must be checked.
 	CheckNotNull []int
+	// CheckUnique lists the indexes, CheckRows the checks and CheckReferences the foreign keys of New that the rows which
+	// are there must be checked for.
+	CheckUnique, CheckRows, CheckReferences []int
 }
 
 // Truncate empties tables.
@@ -167,6 +170,8 @@ type Set struct {
 	Value   string
 	Local   bool
 	Default bool
+	// Next is the second of two: SET TRANSACTION ISOLATION LEVEL ... READ ONLY.
+	Next *Set
 }
 
 // Show is SHOW; Name "all" lists every setting.
@@ -241,10 +246,8 @@ func (*Show) Tag() string          { return "SHOW" }
 func (*Explain) Tag() string       { return "EXPLAIN" }
 func (*Prepare) Tag() string       { return "PREPARE" }
 func (*Execute) Tag() string       { return "EXECUTE" }
-func (*Deallocate) Tag() string    { return "DEALLOCATE" }
 func (*DeclareCursor) Tag() string { return "DECLARE CURSOR" }
 func (*Fetch) Tag() string         { return "FETCH" }
-func (*CloseCursor) Tag() string   { return "CLOSE CURSOR" }
 func (*Lock) Tag() string          { return "LOCK TABLE" }
 func (*Refresh) Tag() string       { return "REFRESH MATERIALIZED VIEW" }
 func (s *Discard) Tag() string     { return "DISCARD " + s.What }
@@ -262,6 +265,22 @@ func (s *CreateRelation) Tag() string {
 		return "SELECT"
 	}
 	return "CREATE TABLE"
+}
+
+// Tag tells whether all are meant.
+func (s *Deallocate) Tag() string {
+	if s.Name == "" {
+		return "DEALLOCATE ALL"
+	}
+	return "DEALLOCATE"
+}
+
+// Tag tells whether all are meant.
+func (s *CloseCursor) Tag() string {
+	if s.Name == "" {
+		return "CLOSE CURSOR ALL"
+	}
+	return "CLOSE CURSOR"
 }
 
 // Tag depends on the kind.

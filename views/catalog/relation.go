@@ -34,6 +34,9 @@ type Column struct {
 	// constant: what a produced record without the field gets.
 	Default string  `json:"default,omitempty"`
 	Const   *string `json:"const,omitempty"`
+	// Before is what the rows have that were written before the column was added: its default of that time, in text form;
+	// nil: NULL.
+	Before *string `json:"before,omitempty"`
 	// Hidden columns (_rowid) are left out of SELECT * and of \d.
 	Hidden  bool   `json:"hidden,omitempty"`
 	Comment string `json:"comment,omitempty"`
@@ -130,10 +133,10 @@ var (
 	RejectedKey = []int{3, 4}
 )
 
-// Missing is the value of a row that was written before the column was added: its constant default, or NULL.
+// Missing is the value of a row that was written before the column was added.
 func (c *Column) Missing() (row.Value, error) {
-	if c.Const == nil {
+	if c.Before == nil {
 		return row.Null, nil
 	}
-	return row.ParseText(c.Type, *c.Const)
+	return row.ParseText(c.Type, *c.Before)
 }
