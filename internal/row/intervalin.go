@@ -212,7 +212,7 @@ func (p *intervalParser) field(t string, i int, mask int32) (int, bool) {
 	}
 	if i < len(t) && t[i] == '-' && frac == 0 {
 		months, mfrac, _, end := p.number(t, i+1)
-		if end == i+1 || mfrac != 0 || months > 11 || months < 0 {
+		if end == i+1 || mfrac != 0 || months > 11 || months < 0 || end < len(t) && t[end] == '-' {
 			return i, false
 		}
 		if neg {

@@ -125,10 +125,22 @@ func similarEscape(args []row.Value) (row.Value, error) {
 	}
 	var out strings.Builder
 	out.WriteString("^(?:")
+	// #" twice (with # as the escape) encloses what SUBSTRING gives; what stands before is as short as can be.
+	wild, separators := ".*", 0
+	if strings.Contains(pattern, escape+`"`) {
+		wild = ".*?"
+	}
 	inClass, afterEscape := false, false
 	for _, c := range pattern {
 		s := string(c)
 		switch {
+		case afterEscape && c == '"' && !inClass:
+			if separators == 2 {
+				return row.Null, errs.SQL("2200C", "SQL regular expression may not contain more than two escape-double-quote separators")
+			}
+			out.WriteString([]string{")(", ")(?:"}[separators])
+			wild, afterEscape = ".*", false
+			separators++
 		case afterEscape:
 			out.WriteString("\\" + s)
 			afterEscape = false
@@ -144,7 +156,7 @@ func similarEscape(args []row.Value) (row.Value, error) {
 			out.WriteString(s)
 			inClass = true
 		case c == '%':
-			out.WriteString(".*")
+			out.WriteString(wild)
 		case c == '_':
 			out.WriteByte('.')
 		case c == '(':
