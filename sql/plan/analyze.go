@@ -45,6 +45,13 @@ type analyzer struct {
 	// locations are where leaves stand that are looked at again later: untyped constants and parameters when they get their
 	// type, columns when grouping finds them.
 	locations map[expr.Expr]int32
+	// stars are the columns that each * of a view's query stands for, by its place; nil for other statements.
+	stars map[int32]string
+	// base holds the WITH names around a data-modifying statement inside a WITH.
+	base *scope
+	// view is the view whose query is being checked, nil outside; nesting counts views inside views.
+	view    *catalog.Relation
+	nesting int
 }
 
 func newAnalyzer(st *parse.Statement, o Options) *analyzer {
@@ -101,6 +108,8 @@ type scope struct {
 	outer *scope // the level around: its columns are one Depth further out
 	// items are what FROM names, in the order of their columns in the level's input row.
 	items []*item
+	// tables are the base tables in FROM, those out of sight behind a join's alias too.
+	tables []*item
 	// windows are the level's WINDOW clause, by name.
 	windows map[string]*pg.WindowDef
 	// ctes are the WITH names in force at this level.
@@ -108,7 +117,7 @@ type scope struct {
 	// later are the WITH items that cannot be referenced yet, for a hint.
 	later []*pg.CommonTableExpr
 	// level is the query level that the scope is part of; several scopes share one.
-	level *level
+	level *queryLevel
 	// namesOnly scopes hold WITH names: they have no row, and a Depth does not count them.
 	namesOnly bool
 	// left is set for the left side of a join as a lateral right side sees it.

@@ -8,17 +8,6 @@ import (
 	"github.com/miracledb/miracledb/views/catalog"
 )
 
-// queryState is what an analyzer keeps while it checks queries.
-type queryState struct {
-	// locations are where columns stand in the text, for errors that are found after an expression was checked.
-	locations map[*expr.Column]int32
-	// base holds the WITH names around a data-modifying statement inside a WITH.
-	base *scope
-	// view is the view whose query is being checked, nil outside; nesting counts views inside views.
-	view    *catalog.Relation
-	nesting int
-}
-
 // leftSide says what a scope of a join's left side is to the right side.
 type leftSide uint8
 
@@ -31,14 +20,14 @@ const (
 	leftOuter
 )
 
-// level is one query level: everything its FROM names, visible or not, for hints.
-type level struct{ items []*item }
+// queryLevel is one query level: everything its FROM names, visible or not, for hints.
+type queryLevel struct{ items []*item }
 
 // newScope is an empty scope of a new query level.
-func newScope(outer *scope) *scope { return &scope{outer: outer, level: &level{}} }
+func newScope(outer *scope) *scope { return &scope{outer: outer, level: &queryLevel{}} }
 
 // closed gives a chain of scopes in which the left sides of a level's joins cannot be referenced.
-func closed(s *scope, l *level) *scope {
+func closed(s *scope, l *queryLevel) *scope {
 	if s == nil || s.left == notLeft || s.level != l {
 		return s
 	}
@@ -145,10 +134,7 @@ func (a *analyzer) reference(c *itemColumn, depth int, loc int32) expr.Expr {
 
 // locate notes where a column stands.
 func (a *analyzer) locate(c *expr.Column, loc int32) *expr.Column {
-	if a.queries.locations == nil {
-		a.queries.locations = map[*expr.Column]int32{}
-	}
-	a.queries.locations[c] = loc
+	a.locations[c] = loc
 	return c
 }
 
@@ -300,8 +286,8 @@ func (a *analyzer) anyItem(s *scope, schema, name string) *item {
 }
 
 // levels are the query levels around, innermost first.
-func levels(s *scope) []*level {
-	var out []*level
+func levels(s *scope) []*queryLevel {
+	var out []*queryLevel
 	for at := s; at != nil; at = at.outer {
 		if at.level != nil && (len(out) == 0 || out[len(out)-1] != at.level) {
 			out = append(out, at.level)
