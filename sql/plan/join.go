@@ -38,7 +38,7 @@ func (a *analyzer) join(j *pg.JoinExpr, l *queryLevel, around *scope) (*source, 
 	cond := conjunction(m.conds)
 	if j.Quals != nil {
 		on := &scope{outer: closed(around, l), items: out.items, level: l}
-		if cond, err = a.condition(on, j.Quals, inJoinOn, "JOIN/ON"); err != nil {
+		if cond, err = a.condition(on, j.Quals, inJoinOn, "argument of JOIN/ON"); err != nil {
 			return nil, err
 		}
 	}

@@ -164,14 +164,14 @@ func (a *analyzer) selectFrom(sel *pg.SelectStmt, outer *scope) (*outputs, error
 		return nil, err
 	}
 	if sel.WhereClause != nil {
-		cond, err := a.condition(s, sel.WhereClause, inWhere, "WHERE")
+		cond, err := a.condition(s, sel.WhereClause, inWhere, "argument of WHERE")
 		if err != nil {
 			return nil, err
 		}
 		q.node = &Filter{q.node, cond}
 	}
 	if sel.HavingClause != nil {
-		if q.having, err = a.condition(s, sel.HavingClause, inHaving, "HAVING"); err != nil {
+		if q.having, err = a.condition(s, sel.HavingClause, inHaving, "argument of HAVING"); err != nil {
 			return nil, err
 		}
 	}

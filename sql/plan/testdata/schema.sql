@@ -1,0 +1,17 @@
+create table people (id int primary key, name text, boss int, born date, pay numeric(10,2));
+create table orders (id int primary key, person int, amount numeric, day date, note text, n bigint);
+create table items (order_id int, line int, sku varchar(20), qty smallint, price float8, primary key (order_id, line));
+create table plain (a int, b text, ts timestamp, tags text[]);
+create table empty (id int primary key, x text);
+create table pairs (id int, k text, v jsonb);
+create schema other;
+create table other.people (id int primary key, nick text);
+insert into people select i, case when i % 11 <> 0 then 'p' || i % 7 end, case when i % 4 <> 0 then i / 2 end, case when i % 5 <> 0 then date '1980-01-01' + i * 37 end, i * 1.5 from generate_series(0, 30) i;
+insert into orders select i, case when i % 9 <> 0 then i % 33 end, case when i % 8 <> 0 then (i * 7919 % 1000) / 10.0 end, case when i % 10 <> 0 then date '2022-01-01' + i % 25 end, case when i % 6 <> 0 then 'note ' || chr(97 + i % 5) end, i * 3000000000 from generate_series(0, 120) i;
+insert into items select i / 3, i % 3, 'sku' || i % 13, i % 9, i * 0.25 from generate_series(0, 200) i;
+insert into plain values (1, 'one', '2022-01-01 10:00', '{a,b}'), (2, 'two', null, '{}'), (null, null, '2022-01-03', null), (2, 'zwei', '2022-01-01 12:30', '{c}'), (3, 'three', '2021-12-31 23:59', '{a,null,d}');
+insert into pairs values (1, 'a', '{"x": 1, "y": [1,2]}'), (2, 'b', '[3,4]'), (3, null, null), (4, 'a', '{"x": 2}');
+insert into other.people values (1, 'one'), (2, 'two'), (99, 'many');
+create view rich as select id, name, pay from people where pay > 20;
+create view totals(person, total) as select person, sum(amount) from orders group by person;
+create view nested as select r.name, t.total from rich r join totals t on t.person = r.id;
