@@ -31,12 +31,15 @@ func analyzeText(text string, s *scope, check func(*analyzer, *scope, *pg.Node) 
 	return check(a, s, list[0].Tree.GetSelectStmt().TargetList[0].GetResTarget().Val)
 }
 
+// pgVersion is the version of the trees that the parser makes and the deparser takes.
+const pgVersion = 170007
+
 // exprText is an expression as SQL text.
 func exprText(n *pg.Node) (string, error) {
 	target := &pg.Node{Node: &pg.Node_ResTarget{ResTarget: &pg.ResTarget{Val: n}}}
 	sel := &pg.Node{Node: &pg.Node_SelectStmt{SelectStmt: &pg.SelectStmt{TargetList: []*pg.Node{target},
 		LimitOption: pg.LimitOption_LIMIT_OPTION_DEFAULT, Op: pg.SetOperation_SETOP_NONE}}}
-	text, err := pg.Deparse(&pg.ParseResult{Stmts: []*pg.RawStmt{{Stmt: sel}}})
+	text, err := pg.Deparse(&pg.ParseResult{Version: pgVersion, Stmts: []*pg.RawStmt{{Stmt: sel}}})
 	if err != nil {
 		return "", errs.New(errs.Internal, "an expression as text: %w", err)
 	}
