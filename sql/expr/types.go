@@ -39,8 +39,5 @@ func isString(oid row.OID) bool { return category(oid) == 'S' || oid == row.Unkn
 
 // typeName is the type's name as PostgreSQL writes it in messages.
 func typeName(t row.Type) string {
-	if t.OID == row.Unknown {
-		return "unknown"
-	}
-	return row.Type{OID: t.OID}.String()
+	return TypeName(t.OID)
 }

@@ -57,7 +57,7 @@ func cannotCoerce(from, to row.Type, what string) error {
 }
 
 // baseName is a type's name without its modifier, as messages give it.
-func baseName(t row.Type) string { return row.T(t.OID).String() }
+func baseName(t row.Type) string { return expr.TypeName(t.OID) }
 
 // literal gives an untyped constant its type.
 func (a *analyzer) literal(c *expr.Const, to row.Type, ctx expr.CastContext, loc int32) (expr.Expr, error) {
