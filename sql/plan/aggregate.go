@@ -183,8 +183,6 @@ func (c *calling) window() (expr.Expr, error) {
 		return nil, c.errorf("0A000", "DISTINCT is not implemented for window functions")
 	case len(fc.AggOrder) > 0:
 		return nil, c.errorf("0A000", "aggregate ORDER BY is not implemented for window functions")
-	case c.f.Kind == expr.WindowFunc && fc.AggStar:
-		return nil, c.errorf("42809", "%s(*) specified, but %s is not an aggregate function", c.name, c.name)
 	case c.f.Kind == expr.WindowFunc && fc.AggFilter != nil:
 		return nil, c.errorf("0A000", "FILTER is not implemented for non-aggregate window functions")
 	case c.f.OrderedSet():

@@ -29,6 +29,9 @@ func Analyze(st *parse.Statement, o Options) (Statement, []row.Type, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	if a.undecided != nil {
+		return nil, nil, a.undecided
+	}
 	for i, t := range a.params {
 		if t.OID == 0 || t.OID == row.Unknown {
 			return nil, nil, errs.SQL("42P18", "could not determine data type of parameter $%d", i+1)
@@ -45,6 +48,8 @@ type analyzer struct {
 	// locations are where leaves stand that are looked at again later: untyped constants and parameters when they get their
 	// type, columns when grouping finds them.
 	locations map[expr.Expr]int32
+	// undecided is the error of a parameter that was to be text and something else.
+	undecided error
 	// stars are the columns that each * of a view's query stands for, by its place; nil for other statements.
 	stars map[int32]string
 	// base holds the WITH names around a data-modifying statement inside a WITH.
@@ -165,6 +170,7 @@ type (
 	// groupingRef is GROUPING(args).
 	groupingRef struct {
 		args []expr.Expr
+		at   []int // the arguments' positions
 		pos  int
 	}
 )

@@ -150,11 +150,12 @@ func (a *analyzer) settle(e expr.Expr) expr.Expr {
 		}
 	case *expr.Param:
 		if x.Typ.OID == row.Unknown {
-			known := &a.params[x.N-1]
-			if known.OID == 0 || known.OID == row.Unknown {
-				*known = row.T(row.Text)
+			p, err := a.decide(x, row.T(row.Text), -1)
+			if err != nil {
+				a.undecided = err
+				return e
 			}
-			return &expr.Param{N: x.N, Typ: *known}
+			return p
 		}
 	case *expr.Record:
 		return expr.MapChildren(x, a.settle)

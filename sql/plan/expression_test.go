@@ -150,3 +150,71 @@ func evaluate(sql string, now time.Time) (string, error) {
 	}
 	return fmt.Sprintf("%s %s = %s", outputName(target.Val), t, value), nil
 }
+
+// TestDescribeAgainstPostgres compares what preparing a statement says: the types of its parameters and columns, or the
+// error.
+func TestDescribeAgainstPostgres(t *testing.T) {
+	conn := connect(t)
+	n := 0
+	lines(t, "testdata/describe.txt", func(sql string, differs bool) {
+		n++
+		want := postgresDescription(conn, sql)
+		got := ourDescription(sql)
+		if (got == want) == differs {
+			t.Errorf("%s\n   ours     %s\n   postgres %s", sql, got, want)
+		}
+	})
+	if n < 200 {
+		t.Errorf("only %d statements", n)
+	}
+}
+
+func postgresDescription(conn *pgx.Conn, sql string) string {
+	d, err := conn.PgConn().Prepare(context.Background(), "", sql, nil)
+	var e *pgconn.PgError
+	switch {
+	case errors.As(err, &e):
+		return fmt.Sprintf("ERROR %s at %d: %s", e.Code, e.Position, e.Message)
+	case err != nil:
+		return err.Error()
+	}
+	var out []string
+	for _, p := range d.ParamOIDs {
+		out = append(out, "$"+row.T(row.OID(p)).String())
+	}
+	for _, f := range d.Fields {
+		out = append(out, f.Name+" "+row.T(row.OID(f.DataTypeOID)).WithTypMod(f.TypeModifier).String())
+	}
+	return strings.Join(out, ", ")
+}
+
+func ourDescription(sql string) string {
+	answer, err := prepared(sql)
+	var e *errs.Error
+	if errors.As(err, &e) {
+		return fmt.Sprintf("ERROR %s at %d: %s", e.State, e.Position, e.Message)
+	}
+	if err != nil {
+		return err.Error()
+	}
+	return answer
+}
+
+func prepared(sql string) (string, error) {
+	list, err := parse.Parse(sql)
+	if err != nil {
+		return "", err
+	}
+	st, params, err := Analyze(list[0], Options{Catalog: catalog.New().Current(), SearchPath: []string{"public"}})
+	if err != nil {
+		return "", err
+	}
+	var out []string
+	for _, p := range params {
+		out = append(out, "$"+p.String())
+	}
+	for _, c := range st.(*Select).Query.Columns() {
+		out = append(out, c.Name+" "+c.Type.String())
+	}
+	return strings.Join(out, ", "), nil
+}

@@ -326,7 +326,7 @@ func (g *grouping) groupingOf(e *groupingRef) expr.Expr {
 	for i, arg := range e.args {
 		places[i] = slices.IndexFunc(g.groups[:g.own], func(have expr.Expr) bool { return same(have, arg) })
 		if places[i] < 0 {
-			g.err = errs.SQL("42803", "arguments to GROUPING must be grouping expressions of the associated query level").At(e.pos)
+			g.err = errs.SQL("42803", "arguments to GROUPING must be grouping expressions of the associated query level").At(e.at[i])
 			return e
 		}
 	}

@@ -105,5 +105,9 @@ func (a *analyzer) grouping(s *scope, g *pg.GroupingFunc, in place) (expr.Expr, 
 	if err != nil {
 		return nil, err
 	}
-	return &groupingRef{args: args, pos: a.pos(g.Location)}, nil
+	ref := &groupingRef{args: args, pos: a.pos(g.Location)}
+	for _, n := range g.Args {
+		ref.at = append(ref.at, a.pos(location(n)))
+	}
+	return ref, nil
 }

@@ -71,9 +71,15 @@ func (a *analyzer) indirection(s *scope, x *pg.A_Indirection, in place) (expr.Ex
 		case n.GetAStar() != nil:
 			return nil, a.at(loc, errs.SQL("42601", "row expansion via \"*\" is not supported here"))
 		case n.GetString_() != nil:
-			if e, err = a.field(e, n.GetString_().Sval, loc); err != nil {
+			name := n.GetString_().Sval
+			f, err := a.field(e, name, loc)
+			if table := x.Arg.GetColumnRef().GetFields(); err != nil && i == 0 && len(table) == 1 && e.Type().OID == row.Record {
+				return nil, a.at(loc, errs.SQL("42703", "column %s.%s does not exist", lastName(table), name))
+			}
+			if err != nil {
 				return nil, err
 			}
+			e = f
 			i++
 		default:
 			var list []*pg.A_Indices
