@@ -185,7 +185,7 @@ func validDigest(s string) error {
 }
 
 var encoder = sync.OnceValue(func() *zstd.Encoder {
-	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedDefault))
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest))
 	if err != nil {
 		panic(err) // constant options
 	}
@@ -203,11 +203,15 @@ var decoder = sync.OnceValue(func() *zstd.Decoder {
 // seal packs a block's contents and fills in sizes and digests.
 func (b *Block) seal(raw []byte) (stored []byte) {
 	stored = encoder().EncodeAll(raw, make([]byte, 0, len(raw)/2))
-	sum := sha256.Sum256(stored)
-	b.SHA256 = hex.EncodeToString(sum[:])
+	b.SHA256 = hexSum(stored)
 	b.XXH3 = hexXXH3(raw)
 	b.Size, b.Raw = int64(len(stored)), int64(len(raw))
 	return stored
+}
+
+func hexSum(p []byte) string {
+	sum := sha256.Sum256(p)
+	return hex.EncodeToString(sum[:])
 }
 
 func hexXXH3(p []byte) string {
@@ -219,8 +223,8 @@ func (b *Block) unseal(stored []byte) ([]byte, error) {
 	if int64(len(stored)) != b.Size {
 		return nil, errs.New(errs.Corrupt, "%v has %d bytes, want %d", b, len(stored), b.Size)
 	}
-	if sum := sha256.Sum256(stored); hex.EncodeToString(sum[:]) != b.SHA256 {
-		return nil, errs.New(errs.Corrupt, "%v is damaged: its SHA-256 is %x", b, sum)
+	if sum := hexSum(stored); sum != b.SHA256 {
+		return nil, errs.New(errs.Corrupt, "%v is damaged: its SHA-256 is %s", b, sum)
 	}
 	raw, err := decoder().DecodeAll(stored, make([]byte, 0, b.Raw))
 	if err != nil {

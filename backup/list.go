@@ -2,8 +2,6 @@ package backup
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 
@@ -40,8 +38,7 @@ func (m *Manifest) packLists(ctx context.Context, s Store, perList int) error {
 		if err != nil {
 			return err
 		}
-		sum := sha256.Sum256(data)
-		l := BlockList{hex.EncodeToString(sum[:]), perList, blocks[0].First, blocks[perList-1].Last}
+		l := BlockList{hexSum(data), perList, blocks[0].First, blocks[perList-1].Last}
 		if err := s.Put(ctx, l.object(), data); err != nil {
 			return err
 		}
@@ -91,8 +88,8 @@ func (b *blockLists) get(ctx context.Context, l *BlockList) ([]Block, error) {
 }
 
 func (l *BlockList) decode(data []byte) ([]Block, error) {
-	if sum := sha256.Sum256(data); hex.EncodeToString(sum[:]) != l.SHA256 {
-		return nil, errs.New(errs.Corrupt, "it is damaged: its SHA-256 is %x", sum)
+	if sum := hexSum(data); sum != l.SHA256 {
+		return nil, errs.New(errs.Corrupt, "it is damaged: its SHA-256 is %s", sum)
 	}
 	var blocks []Block
 	if err := json.Unmarshal(data, &blocks); err != nil {

@@ -3,7 +3,6 @@ package backup
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -97,8 +96,7 @@ func encodeManifest(m *Manifest) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	sum := sha256.Sum256(body)
-	out, err := json.Marshal(envelope{manifestFormat, hex.EncodeToString(sum[:]), body})
+	out, err := json.Marshal(envelope{manifestFormat, hexSum(body), body})
 	return append(out, '\n'), err
 }
 
@@ -113,8 +111,8 @@ func decodeManifest(data []byte) (*Manifest, error) {
 			WithHint("Use a newer miracledb.")
 	}
 	// The decoder keeps a raw value's bytes, but not the space around it; neither does the encoder write any.
-	if sum := sha256.Sum256(env.Manifest); hex.EncodeToString(sum[:]) != env.SHA256 {
-		return nil, errs.New(errs.Corrupt, "its SHA-256 is %x, want %.64q", sum, env.SHA256)
+	if sum := hexSum(env.Manifest); sum != env.SHA256 {
+		return nil, errs.New(errs.Corrupt, "its SHA-256 is %s, want %.80q", sum, env.SHA256)
 	}
 	m := &Manifest{}
 	if err := json.Unmarshal(env.Manifest, m); err != nil {
