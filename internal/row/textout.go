@@ -14,6 +14,8 @@ type Format struct {
 	// Now is the transaction's time in microseconds since 1970, for the input words now, today, tomorrow and yesterday;
 	// 0: they are refused (0A000).
 	Now int64
+	// Names gives the text of a reg* value, which is an object's name; nil: it is its number.
+	Names func(t OID, n int64) string
 }
 
 // AppendText appends the text of v, of type t, as PostgreSQL's output function gives it in UTC. NULL appends nothing.
@@ -23,8 +25,7 @@ func AppendText(dst []byte, t Type, v Value) []byte { return Format{}.AppendText
 func (v Value) Text(t Type) string { return string(AppendText(nil, t, v)) }
 
 // AppendText appends the text of v, of type t, as PostgreSQL's output function gives it (DateStyle ISO, IntervalStyle
-// postgres, extra_float_digits 1, bytea_output hex). NULL appends nothing. reg* types give their number: names are the
-// catalog's business.
+// postgres, extra_float_digits 1, bytea_output hex). NULL appends nothing.
 func (f Format) AppendText(dst []byte, t Type, v Value) []byte {
 	switch v.kind {
 	case KindNull:
@@ -35,6 +36,9 @@ func (f Format) AppendText(dst []byte, t Type, v Value) []byte {
 		}
 		return append(dst, 'f')
 	case KindInt:
+		if f.Names != nil && named(t.OID) {
+			return append(dst, f.Names(t.OID, v.n)...)
+		}
 		return strconv.AppendInt(dst, v.n, 10)
 	case KindFloat:
 		if t.OID == Float4 {
@@ -69,6 +73,15 @@ func (f Format) AppendText(dst []byte, t Type, v Value) []byte {
 		return append(dst, '\\', '0'+v.s[0]>>6, '0'+v.s[0]>>3&7, '0'+v.s[0]&7)
 	}
 	return append(dst, v.s...)
+}
+
+// named reports whether oid is a reg* type.
+func named(oid OID) bool {
+	switch oid {
+	case RegProc, RegOper, RegClass, RegType, RegNamespace, RegRole:
+		return true
+	}
+	return false
 }
 
 // appendFloat appends the shortest digits that read back the same, with an exponent from 10^whole on, as PostgreSQL does.

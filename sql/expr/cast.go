@@ -303,6 +303,15 @@ func regTypeName(t row.OID) string {
 	return info.Name
 }
 
+// RegName is the text of a value of a reg* type: its object's name, or its number when there is none.
+func RegName(ctx *Ctx, t row.OID, n int64) string {
+	s, err := regOut(ctx, t, row.NewInt(n))
+	if err != nil {
+		return strconv.FormatInt(n, 10)
+	}
+	return s
+}
+
 // regOut is a reg* value's name, or its number when there is no such object.
 func regOut(ctx *Ctx, t row.OID, v row.Value) (string, error) {
 	if v.Int() == 0 {

@@ -129,7 +129,7 @@ func (c *conn) run(ctx context.Context) {
 		if err != nil {
 			return
 		}
-		c.format = row.Format{Location: c.session.Location()}
+		c.format.Location = c.session.Location()
 		if err := c.message(ctx, tag, body); err != nil {
 			return
 		}

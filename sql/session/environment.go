@@ -3,6 +3,7 @@ package session
 import (
 	"github.com/miracledb/miracledb/internal/delta"
 	"github.com/miracledb/miracledb/internal/row"
+	"github.com/miracledb/miracledb/sql/expr"
 	"github.com/miracledb/miracledb/sql/pgcatalog"
 	"github.com/miracledb/miracledb/views/catalog"
 )
@@ -20,6 +21,9 @@ func (e *environment) Snapshot() *catalog.Snapshot        { return e.s.snapshot(
 func (e *environment) SetSetting(name, value string, local bool) error {
 	return e.s.settings.set(name, value, local, false)
 }
+
+// ObjectName is the text of a value of a reg* type.
+func (s *Session) ObjectName(t row.OID, n int64) string { return expr.RegName(s.expression(nil), t, n) }
 
 // Describe answers catalog functions.
 func (e *environment) Describe(function string, args []row.Value) (row.Value, bool, error) {
