@@ -102,7 +102,9 @@ type Entry struct {
 	Time        time.Time
 	Txn         uint64
 	Batches     []PartitionBatch
-	Attachment  any
+	// Thinned is set when records of the append are no longer kept: retention, a deletion or compaction has removed them.
+	Thinned    bool
+	Attachment any
 }
 
 // Bounds are the limits of a partition.

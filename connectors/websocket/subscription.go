@@ -347,6 +347,11 @@ func (s *subscription) appended(ctx context.Context, to log.Position) error {
 				return nil
 			}
 			at = e.Position
+			if e.Thinned {
+				if err := s.thinned(at); err != nil {
+					return err
+				}
+			}
 			for _, b := range e.Batches {
 				if b.Partition.Topic != s.rel.Topic {
 					continue
@@ -356,6 +361,27 @@ func (s *subscription) appended(ctx context.Context, to log.Position) error {
 				}
 			}
 		}
+	}
+	return nil
+}
+
+// thinned fails when records of the relation that an append wrote are no longer kept.
+func (s *subscription) thinned(at log.Position) error {
+	topic, ok := s.o.Log.TopicByID(s.rel.Topic)
+	for i := range topic.Partitions {
+		p := log.Partition{Topic: topic.ID, Index: i}
+		bounds, err := s.o.Log.Bounds(p)
+		if err != nil {
+			return err
+		}
+		whole, err := s.o.Log.PositionOf(p, bounds.Clean)
+		if err != nil {
+			return err
+		}
+		ok = ok && (bounds.Clean == 0 || bounds.Clean < bounds.End && whole.Less(at))
+	}
+	if !ok {
+		return errs.New(errs.NotFound, "%w: records of %q written at %v are gone", log.ErrHistoryThinned, s.rel.Name, at)
 	}
 	return nil
 }

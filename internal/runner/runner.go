@@ -131,6 +131,10 @@ func Open(o Options) (*Runner, error) {
 		}
 	}
 	r.mu.applied = start
+	// Nothing that is still to be applied may be cleaned away meanwhile.
+	if err := o.Log.Pin("views", start); err != nil {
+		return nil, err
+	}
 	return r, nil
 }
 

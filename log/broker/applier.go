@@ -50,6 +50,8 @@ type applier struct {
 	number   uint64        // of the last snapshot
 	appended uint64        // sequence up to which entries were handed to stores and index
 	refs     []commits.Ref // of the entry after it, whose batches are partly handed over
+	rolls    map[log.TopicID]roll
+	rollsOf  uint64 // state.changes at which rolls was made
 	finishAt func() *checkpoint
 
 	mu struct {
@@ -57,6 +59,30 @@ type applier struct {
 		checkpoints []*checkpoint
 		ended       bool
 		clean       bool
+	}
+}
+
+// roll is when the partitions of a topic begin new segments.
+type roll struct {
+	bytes int64 // 0: the default
+	age   time.Duration
+}
+
+// refresh brings rolls up to date with the topics' settings.
+func (a *applier) refresh() {
+	a.durable.mu.RLock()
+	defer a.durable.mu.RUnlock()
+	s := a.durable.mu.state
+	if a.rolls != nil && s.changes == a.rollsOf {
+		return
+	}
+	a.rolls, a.rollsOf = make(map[log.TopicID]roll, len(s.topics)), s.changes
+	for id, t := range s.topics {
+		r := roll{age: time.Duration(min(t.Number("segment.ms"), math.MaxInt64/int64(time.Millisecond))) * time.Millisecond}
+		if _, set := t.Config["segment.bytes"]; set {
+			r.bytes = t.Number("segment.bytes")
+		}
+		a.rolls[id] = r
 	}
 }
 
@@ -178,6 +204,7 @@ func (a *applier) step(c *checkpoint) error {
 
 // apply writes entries. Begun again after a full disk it goes on where it stopped.
 func (a *applier) apply(entries []tailEntry) error {
+	a.refresh()
 	size := int64(0)
 	for i := range entries {
 		size += entries[i].size
@@ -205,9 +232,11 @@ func (a *applier) applyOne(t *tailEntry) error {
 			return err
 		}
 		a.touched[store] = true
+		roll := a.rolls[pb.Partition.Topic]
 		place, err := store.Append(segment.Batch{
 			Bytes: pb.Batch, Base: pb.BaseOffset, Records: pb.Records,
 			MaxTimestamp: t.parts[i].maxTimestamp, Sequence: e.Position.Sequence,
+			Time: e.Time.UnixNano(), MaxBytes: roll.bytes, MaxAge: roll.age,
 		})
 		if err != nil {
 			return err
@@ -262,6 +291,7 @@ func (a *applier) adopt(p log.Partition, s *segment.Store) {
 // unnecessary goes.
 func (a *applier) save(c *checkpoint) error {
 	gone := a.purgeable(c)
+	retired := a.retire()
 	for p, store := range a.stores {
 		if !gone[p.Topic] && store.Dirty() {
 			if err := store.Sync(); err != nil {
@@ -291,7 +321,28 @@ func (a *applier) save(c *checkpoint) error {
 	if err := a.journal.Release(c.place); err != nil {
 		return err
 	}
+	if err := retired.Remove(); err != nil {
+		return err
+	}
 	return a.purge(gone)
+}
+
+// retire gives up the segments below the starts of their partitions that nobody who holds a pin has to see. Replay moves
+// the starts again when the process ends before the snapshot.
+func (a *applier) retire() (gone segment.Retired) {
+	starts := map[*segment.Store]int64{}
+	a.durable.mu.RLock()
+	for p, store := range a.stores {
+		if ps := a.durable.mu.state.partitions[p]; ps != nil && ps.start > 0 {
+			starts[store] = ps.start
+		}
+	}
+	a.durable.mu.RUnlock()
+	kept := a.pins.kept()
+	for store, start := range starts {
+		gone = append(gone, store.Retire(start, kept)...)
+	}
+	return gone
 }
 
 // purgeable are the dropped topics that nobody who holds a pin still has to see.

@@ -20,25 +20,27 @@ const (
 	kindPart        = 3
 	kindLastPart    = 4
 	kindProducerIDs = 5
+	kindEvent       = 6
 )
 
 // Sizes in bytes of an append's and a batch's fields before the batch's own bytes.
 const (
 	appendFields = 1 + 4 + 8 + 8 + 8 + 4
 	batchFields  = 16 + 4 + 8 + 4 + 4
+	eventFields  = 1 + 1 + 4
 )
 
 func encodedSize(it *item) int {
-	if it.producerIDs != 0 {
-		return 9
+	if !it.isAppend() {
+		return len(it.encoded)
 	}
-	return appendFields + len(it.entry.Batches)*batchFields + int(it.size)
+	return len(it.encoded) + appendFields + len(it.entry.Batches)*batchFields + int(it.size)
 }
 
 func encodeItem(p []byte, it *item) []byte {
-	if it.producerIDs != 0 {
-		p = append(p, kindProducerIDs)
-		return binary.BigEndian.AppendUint64(p, uint64(it.producerIDs))
+	p = append(p, it.encoded...)
+	if !it.isAppend() {
+		return p
 	}
 	return encodeAppend(p, kindAppend, &it.entry, it.entry.Batches)
 }
@@ -63,28 +65,29 @@ func encodeAppend(p []byte, kind byte, e *log.Entry, batches []log.PartitionBatc
 	return p
 }
 
-// decodeBody reads the items of one payload. Batches alias p.
-func decodeBody(p []byte, visit func(kind byte, e log.Entry, producerIDs int64) error) error {
+// decodeBody reads the items of one payload: appends (ev is nil) and events. Batches alias p.
+func decodeBody(p []byte, visit func(kind byte, e log.Entry, ev event) error) error {
 	if len(p) == 0 || p[0] != bodyVersion {
 		return errs.New(errs.Unsupported, "journal entry of an unknown version: written by a newer program")
 	}
 	for p = p[1:]; len(p) > 0; {
 		kind := p[0]
-		if kind == kindProducerIDs {
-			if len(p) < 9 {
-				return errBody
+		if kind == kindProducerIDs || kind == kindEvent {
+			ev, rest, err := decodeEvent(p)
+			if err == nil {
+				err = visit(kind, log.Entry{}, ev)
 			}
-			if err := visit(kind, log.Entry{}, int64(binary.BigEndian.Uint64(p[1:]))); err != nil {
+			if err != nil {
 				return err
 			}
-			p = p[9:]
+			p = rest
 			continue
 		}
 		e, rest, err := decodeAppend(p)
 		if err != nil {
 			return err
 		}
-		if err := visit(kind, e, 0); err != nil {
+		if err := visit(kind, e, nil); err != nil {
 			return err
 		}
 		p = rest

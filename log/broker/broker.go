@@ -29,7 +29,9 @@ type Broker struct {
 	hooks    hooks
 	ids      producerIDs
 	pins     *pins
+	cleaner  *cleaner
 	running  atomic.Bool
+	wanted   atomic.Bool // a checkpoint
 	closing  sync.Once
 }
 
@@ -160,13 +162,18 @@ func (b *Broker) Run(ctx context.Context) error {
 		}
 		applied <- err
 	}()
+	cleaning, stopCleaning := context.WithCancel(ctx)
+	var cleaned sync.WaitGroup
+	cleaned.Go(func() { b.cleaner.run(cleaning) })
 	err := b.commitLoop(ctx, failed)
+	stopCleaning()
 	stopping := errs.New(errs.Unavailable, "the log is stopping")
 	if err != nil {
 		b.fail(err)
 	} else {
 		b.fail(stopping)
 	}
+	cleaned.Wait()
 	b.applier.finish(err == nil)
 	if aerr := <-applied; aerr != nil {
 		err = aerr

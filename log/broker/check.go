@@ -129,8 +129,8 @@ func (r *Report) checkJournal(opts Options, dirs directories, snap *snapshot) {
 	var hidden pieces
 	_, err = journal.Verify(journal.Options{FS: opts.FS, Dir: dirs.journal}, snap.journal, func(je journal.Entry) error {
 		r.JournalEntries++
-		return decodeBody(je.Payload, func(kind byte, e log.Entry, _ int64) error {
-			if kind == kindProducerIDs {
+		return decodeBody(je.Payload, func(kind byte, e log.Entry, ev event) error {
+			if ev != nil {
 				return nil
 			}
 			e, whole := hidden.add(kind, e)

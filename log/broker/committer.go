@@ -36,6 +36,10 @@ func (b *Broker) commitLoop(ctx context.Context, failed <-chan struct{}) error {
 			default:
 			}
 		}
+		if b.wanted.CompareAndSwap(true, false) {
+			b.sequence.expire()
+			b.applier.checkpoint(b.cut())
+		}
 		idle.Reset(idleMark)
 		select {
 		case <-b.sequence.wake:
@@ -153,7 +157,7 @@ func (b *Broker) writeGroup(items []*item, buffer *[]byte) (n int, err error) {
 }
 
 func (b *Broker) writeLarge(it *item, buffer *[]byte) error {
-	groups, err := split(it, batchRoom(b.journal.MaxPayload()))
+	groups, err := split(it, batchRoom(b.journal.MaxPayload())-len(it.encoded))
 	if err != nil {
 		return err
 	}
@@ -165,7 +169,11 @@ func (b *Broker) writeLarge(it *item, buffer *[]byte) error {
 		case len(groups) - 1:
 			kind = kindLastPart
 		}
-		*buffer = encodeAppend(newBody(*buffer), kind, &it.entry, batches)
+		p := newBody(*buffer)
+		if kind == kindLastPart {
+			p = append(p, it.encoded...) // what completes the append brings its events
+		}
+		*buffer = encodeAppend(p, kind, &it.entry, batches)
 		if err := b.journal.Write(b.term(), *buffer); err != nil {
 			return err
 		}

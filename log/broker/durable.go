@@ -61,7 +61,7 @@ func (d *durable) commit(items []*item) {
 	defer d.mu.Unlock()
 	for _, it := range items {
 		d.mu.state.apply(it)
-		if it.producerIDs != 0 {
+		if !it.isAppend() {
 			continue
 		}
 		d.mu.tail = append(d.mu.tail, tailEntry{it.entry, it.parts, it.size})
@@ -195,7 +195,12 @@ func (d *durable) bounds(p log.Partition) (log.Bounds, error) {
 	if ps == nil {
 		return log.Bounds{}, unknownPartition(p)
 	}
-	return log.Bounds{Start: ps.start, End: ps.next, Clean: ps.clean}, nil
+	clean := max(ps.clean, ps.start)
+	if v := d.mu.partitions[p]; v != nil && v.store != nil {
+		_, cleaned := v.store.Segments()
+		clean = max(clean, cleaned)
+	}
+	return log.Bounds{Start: ps.start, End: ps.next, Clean: clean}, nil
 }
 
 // store gives the segments of a partition, nil when there are none.

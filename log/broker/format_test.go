@@ -32,7 +32,7 @@ const goldenDir = "testdata/v1"
 
 func goldenOptions(fs vfs.FS, dir string) Options {
 	return Options{
-		FS: fs, Dir: dir, JournalFileSize: 32 * limit.KiB, SegmentSize: 8 * limit.KiB, TailBytes: 16 * limit.KiB,
+		FS: fs, Dir: dir, JournalFileSize: 32 * limit.KiB, SegmentSize: 8 * limit.KiB, TailBytes: 16 * limit.KiB, CleanInterval: time.Hour,
 		Clock: clock.NewManual(time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC)),
 	}
 }
@@ -142,10 +142,10 @@ func FuzzBody(f *testing.F) {
 		{Partition: log.Partition{Topic: log.TopicID{1}}, Batch: []byte("batch"), Records: 1},
 	}}
 	f.Add(encodeAppend([]byte{bodyVersion}, kindAppend, &e, e.Batches))
-	f.Add(encodeItem([]byte{bodyVersion}, &item{producerIDs: 1000}))
+	f.Add(encodeItem([]byte{bodyVersion}, newEvents(producerIDsGiven(1000), startMoved{log.Partition{Topic: log.TopicID{1}, Index: 2}, 7})))
 	f.Fuzz(func(t *testing.T, p []byte) {
 		size := 0
-		err := decodeBody(p, func(kind byte, e log.Entry, _ int64) error {
+		err := decodeBody(p, func(kind byte, e log.Entry, _ event) error {
 			for _, b := range e.Batches {
 				size += len(b.Batch)
 			}

@@ -17,11 +17,12 @@ type item struct {
 	parts []part // one per batch of entry
 	// topics are the changes that records of the catalog topic make.
 	topics []log.TopicRecord
-	// producerIDs, when not 0, makes the item no append but the durable allocation of all producer ids below it.
-	producerIDs int64
-	size        int64
-	largest     int // bytes of the largest record batch
-	ticket      *log.Ticket
+	// events take effect with the append, or alone; encoded is their form in the journal.
+	events  []event
+	encoded []byte
+	size    int64
+	largest int // bytes of the largest record batch
+	ticket  *log.Ticket
 }
 
 // part is what the stages need of one PartitionBatch beyond its bytes.
@@ -36,6 +37,13 @@ type producerBatch struct {
 	epoch       int16
 	first, last int32 // sequences
 }
+
+// newEvents makes an item that is no append.
+func newEvents(events ...event) *item {
+	return &item{events: events, encoded: encodeEvents(events)}
+}
+
+func (it *item) isAppend() bool { return it.entry.Position.Sequence != 0 }
 
 // inspect parses the batches of a and checks everything about them that does not depend on the log's state.
 func inspect(a log.Append) (*item, error) {

@@ -108,6 +108,7 @@ func assemble(opts Options, dirs directories, s *state, held map[string]log.Posi
 		wake: make(chan struct{}, 1), stores: map[log.Partition]*segment.Store{}, touched: map[*segment.Store]bool{},
 		appended: s.sequence, finishAt: b.cut,
 	}
+	b.cleaner = &cleaner{broker: b, every: opts.CleanInterval, clock: opts.Clock}
 	return b
 }
 
@@ -126,6 +127,9 @@ func (b *Broker) openFiles(snap *snapshot) (err error) {
 			return err
 		}
 		b.applier.adopt(p, store)
+		if err := store.Sweep(); err != nil {
+			return err
+		}
 	}
 	s := b.durable.mu.state
 	rest := s.dropped[:0]
@@ -167,9 +171,9 @@ func (b *Broker) replay(snap *snapshot) (err error) {
 	unflushed := int64(0)
 	b.journal, err = journal.Open(journal.Options{FS: b.opts.FS, Dir: b.dirs.journal, FileSize: b.opts.JournalFileSize}, snap.journal,
 		func(je journal.Entry) error {
-			err := decodeBody(je.Payload, func(kind byte, e log.Entry, producerIDs int64) error {
-				if kind == kindProducerIDs {
-					b.durable.mu.state.apply(&item{producerIDs: producerIDs})
+			err := decodeBody(je.Payload, func(kind byte, e log.Entry, ev event) error {
+				if ev != nil {
+					ev.apply(b.durable.mu.state)
 					return nil
 				}
 				e, whole := hidden.add(kind, e)
@@ -220,6 +224,7 @@ func (b *Broker) replayEntry(e log.Entry) (int64, error) {
 		}
 	}
 	s.apply(it)
+	b.applier.refresh()
 	if err := b.applier.applyOne(&tailEntry{it.entry, it.parts, it.size}); err != nil {
 		return 0, err
 	}

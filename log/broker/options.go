@@ -2,6 +2,7 @@ package broker
 
 import (
 	"errors"
+	"time"
 
 	"github.com/miracledb/miracledb/internal/clock"
 	"github.com/miracledb/miracledb/internal/errs"
@@ -23,12 +24,15 @@ type Options struct {
 	// TailBytes bounds the entries kept in memory: those not yet in segments, and the newest for readers at the end.
 	// Default 128 MiB.
 	TailBytes limit.Bytes
+	// CleanInterval is how often partitions are looked at for records that they no longer keep. Default 15 s.
+	CleanInterval time.Duration
 }
 
 const (
 	defaultJournalFileSize = 64 * limit.MiB
 	defaultSegmentSize     = 256 * limit.MiB
 	defaultTailBytes       = 128 * limit.MiB
+	defaultCleanInterval   = 15 * time.Second
 	// minJournalFileSize leaves room for an entry of half a file.
 	minJournalFileSize = 32 * limit.KiB
 )
@@ -48,6 +52,9 @@ func (o Options) Validate() error {
 	if o.TailBytes < 0 {
 		faults = append(faults, errs.New(errs.Invalid, "TailBytes is %v", o.TailBytes))
 	}
+	if o.CleanInterval < 0 {
+		faults = append(faults, errs.New(errs.Invalid, "CleanInterval is %v", o.CleanInterval))
+	}
 	if len(faults) == 0 {
 		return nil
 	}
@@ -66,6 +73,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.SegmentSize == 0 {
 		o.SegmentSize = defaultSegmentSize
+	}
+	if o.CleanInterval == 0 {
+		o.CleanInterval = defaultCleanInterval
 	}
 	if o.TailBytes == 0 {
 		o.TailBytes = defaultTailBytes

@@ -36,8 +36,7 @@ func (b *Broker) Read(ctx context.Context, p log.Partition, offset int64, lim lo
 	}
 	if offset < ps.start || offset > ps.next {
 		d.mu.RUnlock()
-		return nil, errs.New(errs.NotFound, "%w: offset %d of %s partition %d, kept are %d to %d",
-			log.ErrOffsetOutOfRange, offset, p.Topic, p.Index, ps.start, ps.next)
+		return nil, outOfRange(p, offset, ps.start, ps.next)
 	}
 	if offset == ps.next {
 		d.mu.RUnlock()
@@ -52,12 +51,21 @@ func (b *Broker) Read(ctx context.Context, p log.Partition, offset int64, lim lo
 	store := v.store
 	d.mu.RUnlock()
 	out, err := store.Read(offset, maxBytes)
-	if err != nil {
-		if _, berr := d.bounds(p); berr != nil {
+	if err != nil || len(out) == 0 {
+		bounds, berr := d.bounds(p)
+		switch {
+		case berr != nil:
 			return nil, berr // dropped meanwhile
+		case err == nil && offset < bounds.Start:
+			return nil, outOfRange(p, offset, bounds.Start, bounds.End) // given up meanwhile
 		}
 	}
 	return out, err
+}
+
+func outOfRange(p log.Partition, offset, start, end int64) error {
+	return errs.New(errs.NotFound, "%w: offset %d of %s partition %d, kept are %d to %d",
+		log.ErrOffsetOutOfRange, offset, p.Topic, p.Index, start, end)
 }
 
 // readTail copies whole record batches from memory, from the one that holds offset on.
@@ -180,7 +188,12 @@ func (b *Broker) readHistory(sequence uint64, maxBytes int) ([]log.Entry, error)
 		e := log.Entry{Position: c.Position, Term: c.Term, Index: c.Index, Time: c.Time, Txn: c.Txn,
 			Batches: make([]log.PartitionBatch, 0, len(c.Refs))}
 		for _, r := range c.Refs {
-			if p := runs.next(r); p != nil {
+			p, thinned, err := runs.next(b.durable, r)
+			if err != nil {
+				return nil, err
+			}
+			e.Thinned = e.Thinned || thinned
+			if len(p) > 0 {
 				e.Batches = append(e.Batches, log.PartitionBatch{Partition: r.Partition, Batch: p, BaseOffset: r.Base, Records: r.Records})
 			}
 		}
@@ -229,8 +242,9 @@ func (rs runs) read(d *durable) error {
 	return nil
 }
 
-// next gives the bytes of r, which must be asked for in the order of add; nil when they are gone.
-func (rs runs) next(r commits.Ref) []byte {
+// next gives the bytes of r, which must be asked for in the order of add: what is left of them when records were given up
+// or cleaned away (thinned), nothing when the topic is gone.
+func (rs runs) next(d *durable, r commits.Ref) (p []byte, thinned bool, err error) {
 	of := rs[r.Partition]
 	if of[0].used == of[0].length {
 		of = of[1:]
@@ -238,20 +252,40 @@ func (rs runs) next(r commits.Ref) []byte {
 	}
 	from := of[0].used
 	of[0].used += int64(r.Bytes)
-	if of[0].bytes == nil {
-		return nil
+	if of[0].bytes != nil {
+		return of[0].bytes[from:of[0].used:of[0].used], false, nil
 	}
-	return of[0].bytes[from:of[0].used:of[0].used]
+	store := d.store(r.Partition)
+	if store == nil {
+		return nil, false, nil
+	}
+	if p, err = store.ReadRange(r.Base, r.Base+int64(r.Records)); err != nil {
+		if d.store(r.Partition) == nil {
+			return nil, false, nil
+		}
+		return nil, false, err
+	}
+	left := int32(0)
+	for rest := p; len(rest) > 0; {
+		h, err := record.ParseHeader(rest)
+		if err != nil {
+			return nil, false, err
+		}
+		left, rest = left+h.Count, rest[len(h.Bytes):]
+	}
+	return p, left < r.Records, nil
 }
 
 // OffsetForTime: see log.Log.
 func (b *Broker) OffsetForTime(p log.Partition, ms int64) (offset, timestamp int64, err error) {
 	d := b.durable
 	d.mu.RLock()
-	if d.mu.state.partitions[p] == nil {
+	ps := d.mu.state.partitions[p]
+	if ps == nil {
 		d.mu.RUnlock()
 		return 0, 0, unknownPartition(p)
 	}
+	start := ps.start
 	var store *segment.Store
 	var tail []tailBatch
 	if v := d.mu.partitions[p]; v != nil {
@@ -260,7 +294,7 @@ func (b *Broker) OffsetForTime(p log.Partition, ms int64) (offset, timestamp int
 	d.mu.RUnlock()
 	flushed := int64(0)
 	if store != nil {
-		offset, timestamp, ok, err := store.OffsetForTime(ms)
+		offset, timestamp, ok, err := store.OffsetForTime(ms, start)
 		if err != nil || ok {
 			return offset, timestamp, err
 		}
@@ -275,8 +309,8 @@ func (b *Broker) OffsetForTime(p log.Partition, ms int64) (offset, timestamp int
 			if err != nil {
 				return 0, 0, err
 			}
-			if h.MaxTimestamp >= ms {
-				offset, timestamp, ok, err := segment.FirstAt(h.Bytes, ms)
+			if h.MaxTimestamp >= ms && h.LastOffset() >= start {
+				offset, timestamp, ok, err := segment.FirstAt(h.Bytes, ms, start)
 				if err != nil || ok {
 					return offset, timestamp, err
 				}
@@ -298,8 +332,7 @@ func (b *Broker) PositionOf(p log.Partition, offset int64) (log.Position, error)
 	}
 	if offset < ps.start {
 		d.mu.RUnlock()
-		return log.Position{}, errs.New(errs.NotFound, "%w: offset %d of %s partition %d, kept are %d to %d",
-			log.ErrOffsetOutOfRange, offset, p.Topic, p.Index, ps.start, ps.next)
+		return log.Position{}, outOfRange(p, offset, ps.start, ps.next)
 	}
 	if ps.next == ps.start {
 		d.mu.RUnlock()

@@ -105,6 +105,7 @@ func (r *restoring) add(e log.Entry) error {
 		return errs.New(errs.KindOf(err), "restore: append %v: %w", p, err)
 	}
 	s.apply(it)
+	r.broker.applier.refresh()
 	if err := r.broker.applier.applyOne(&tailEntry{it.entry, it.parts, it.size}); err != nil {
 		return err
 	}

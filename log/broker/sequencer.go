@@ -81,14 +81,41 @@ func (q *sequencer) allocate(count int64) (first int64, ticket *log.Ticket, err 
 		return 0, nil, q.mu.closed
 	}
 	first = q.mu.state.producerIDs
-	it := &item{producerIDs: first + count, ticket: log.NewTicket(log.Appended{})}
+	it := newEvents(producerIDsGiven(first + count))
+	it.ticket = log.NewTicket(log.Appended{})
 	q.mu.state.apply(it)
 	q.queueLocked(it)
 	return first, it.ticket, nil
 }
 
+// change queues the events that decide makes of the state that everything ordered leaves. No events: nothing to wait for.
+func (q *sequencer) change(decide func(s *state) ([]event, error)) (*log.Ticket, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.mu.closed != nil {
+		return nil, q.mu.closed
+	}
+	events, err := decide(q.mu.state)
+	if err != nil {
+		return nil, err
+	}
+	it := newEvents(events...)
+	it.ticket = log.NewTicket(log.Appended{})
+	if len(events) == 0 {
+		it.ticket.Complete(nil)
+		return it.ticket, nil
+	}
+	q.mu.state.apply(it)
+	q.queueLocked(it)
+	return it.ticket, nil
+}
+
 func (q *sequencer) queueLocked(it *item) {
 	q.mu.queue = append(q.mu.queue, it)
+	q.poke()
+}
+
+func (q *sequencer) poke() {
 	select {
 	case q.wake <- struct{}{}:
 	default:

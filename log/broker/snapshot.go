@@ -31,7 +31,7 @@ type snapshot struct {
 
 const (
 	snapshotMagic   = "MDBSTAT\n"
-	snapshotVersion = 1
+	snapshotVersion = 2 // 1 is read too
 	snapshotHeader  = 16
 )
 
@@ -132,7 +132,7 @@ func decodePartitionState(d *decoder) *partitionState {
 	return p
 }
 
-func decodeState(d *decoder) *state {
+func decodeState(d *decoder, version uint32) *state {
 	s := newState()
 	s.epoch = uint32(d.uint())
 	s.epochs = nil
@@ -161,7 +161,7 @@ func decodeState(d *decoder) *state {
 func (s *state) clone() *state {
 	var e encoder
 	s.encode(&e)
-	return decodeState(&decoder{p: e.p})
+	return decodeState(&decoder{p: e.p}, snapshotVersion)
 }
 
 // encode makes the file's bytes; body is the encoded state, taken when the snapshot was cut.
@@ -187,6 +187,7 @@ func (s *snapshot) encode(body []byte) []byte {
 	for p, st := range s.segments {
 		e.partition(p)
 		e.int(st.End)
+		e.int(st.Cleaned)
 		e.uint(uint64(len(st.Segments)))
 		for _, one := range st.Segments {
 			e.int(one.Base)
@@ -194,6 +195,9 @@ func (s *snapshot) encode(body []byte) []byte {
 			e.int(one.Indexed)
 			e.int(one.MaxTimestamp)
 			e.uint(one.Sequence)
+			e.uint(one.Last)
+			e.int(one.Created)
+			e.int(one.Generation)
 		}
 	}
 	sealSnapshot(e.p)
@@ -208,17 +212,21 @@ func sealSnapshot(p []byte) {
 }
 
 func decodeSnapshot(p []byte) (*snapshot, error) {
+	version := uint32(0)
+	if len(p) >= snapshotHeader {
+		version = binary.BigEndian.Uint32(p[8:])
+	}
 	switch {
 	case len(p) < snapshotHeader || string(p[:8]) != snapshotMagic:
 		return nil, errs.New(errs.Corrupt, "no snapshot header")
-	case binary.BigEndian.Uint32(p[8:]) != snapshotVersion:
-		return nil, errs.New(errs.Unsupported, "snapshot format version %d is newer than this program", binary.BigEndian.Uint32(p[8:]))
+	case version < 1 || version > snapshotVersion:
+		return nil, errs.New(errs.Unsupported, "snapshot format version %d is newer than this program", version)
 	case binary.BigEndian.Uint32(p[12:]) != crc32.Checksum(p[snapshotHeader:], castagnoli):
 		return nil, errs.New(errs.Corrupt, "CRC does not fit")
 	}
 	d := &decoder{p: p[snapshotHeader:]}
 	inner := &decoder{p: d.take(d.count())}
-	s := &snapshot{state: decodeState(inner), pins: map[string]log.Position{}, segments: map[log.Partition]segment.State{}}
+	s := &snapshot{state: decodeState(inner, version), pins: map[string]log.Position{}, segments: map[log.Partition]segment.State{}}
 	s.journal = journal.Place{File: d.uint(), Offset: d.int(), Index: d.uint(), Chain: uint32(d.uint())}
 	for range d.count() {
 		holder := d.string()
@@ -229,15 +237,25 @@ func decodeSnapshot(p []byte) (*snapshot, error) {
 	}
 	for range d.count() {
 		p := d.partition()
-		st := segment.State{End: d.int()}
-		for range d.count() {
-			st.Segments = append(st.Segments, segment.SegmentState{
-				Base: d.int(), Size: d.int(), Indexed: d.int(), MaxTimestamp: d.int(), Sequence: d.uint(),
-			})
-		}
-		s.segments[p] = st
+		s.segments[p] = decodeSegments(d, version, s.state.sequence)
 	}
 	return s, cmp.Or(inner.err, d.err)
+}
+
+// decodeSegments reads the files of one partition; last is the newest append that may be in them.
+func decodeSegments(d *decoder, version uint32, last uint64) segment.State {
+	st := segment.State{End: d.int()}
+	if version > 1 {
+		st.Cleaned = d.int()
+	}
+	for range d.count() {
+		one := segment.SegmentState{Base: d.int(), Size: d.int(), Indexed: d.int(), MaxTimestamp: d.int(), Sequence: d.uint(), Last: last}
+		if version > 1 {
+			one.Last, one.Created, one.Generation = d.uint(), d.int(), d.int()
+		}
+		st.Segments = append(st.Segments, one)
+	}
+	return st
 }
 
 func snapshotName(fs vfs.FS, dir string, number uint64) string {

@@ -38,6 +38,8 @@ type state struct {
 	partitions map[log.Partition]*partitionState
 	// dropped are topics whose files may still be there, oldest first.
 	dropped []droppedTopic
+	// changes counts the changes of topics since the program began.
+	changes uint64
 }
 
 // epochStart says that an epoch's first append has sequence First.
@@ -88,8 +90,10 @@ func (s *state) create(t log.Topic, from int32) {
 
 // apply takes the append in: the same on both sides, and again at recovery.
 func (s *state) apply(it *item) {
-	if it.producerIDs != 0 {
-		s.producerIDs = max(s.producerIDs, it.producerIDs)
+	for _, ev := range it.events {
+		ev.apply(s)
+	}
+	if !it.isAppend() {
 		return
 	}
 	e := &it.entry
@@ -135,6 +139,7 @@ func (s *state) expire() {
 }
 
 func (s *state) applyTopic(r log.TopicRecord, at log.Position) {
+	s.changes++
 	id, _ := parseTopicID(r.ID)
 	old := s.topics[id]
 	if r.Dropped {

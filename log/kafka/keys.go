@@ -45,6 +45,7 @@ func init() {
 		apiVersionsKey: {0, 4, 3, decoded((*Server).apiVersions)},
 		19:             {0, 7, 5, decoded((*Server).createTopics)},
 		20:             {0, 6, 4, decoded((*Server).deleteTopics)},
+		21:             {0, 2, 2, decoded((*Server).deleteRecords)},
 		22:             {0, 5, 2, decoded((*Server).initProducerID)},
 		32:             {0, 4, 4, decoded((*Server).describeConfigs)},
 		33:             {0, 2, 2, decoded((*Server).alterConfigs)},

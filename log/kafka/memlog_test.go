@@ -197,6 +197,10 @@ func (l *memLog) OffsetForTime(p log.Partition, ms int64) (offset, timestamp int
 	return -1, -1, nil
 }
 
+func (l *memLog) DeleteRecords(context.Context, log.Partition, int64) (int64, error) {
+	panic("DeleteRecords")
+}
+
 func (l *memLog) LeaderEpoch() int32 { return 0 }
 
 func (l *memLog) NextProducerID(context.Context) (int64, error) { return 1, nil }

@@ -86,6 +86,8 @@ func fill(q kmsg.Request, topic log.Topic) {
 		q.Resources = []kmsg.AlterConfigsRequestResource{{ResourceType: kmsg.ConfigResourceTypeTopic, ResourceName: "t"}}
 	case *kmsg.IncrementalAlterConfigsRequest:
 		q.Resources = []kmsg.IncrementalAlterConfigsRequestResource{{ResourceType: kmsg.ConfigResourceTypeTopic, ResourceName: "t"}}
+	case *kmsg.DeleteRecordsRequest:
+		q.Topics = []kmsg.DeleteRecordsRequestTopic{{Topic: "t", Partitions: []kmsg.DeleteRecordsRequestTopicPartition{{Partition: 0}, {Partition: 9}}}}
 	case *kmsg.CreatePartitionsRequest:
 		q.Topics = []kmsg.CreatePartitionsRequestTopic{{Topic: "t", Count: 1}}
 	case *kmsg.ApiVersionsRequest:

@@ -31,6 +31,8 @@ type Log interface {
 	log.Log
 	// LeaderEpoch is the epoch of this node's leadership of every partition. It never goes back, and stands in the batches.
 	LeaderEpoch() int32
+	// DeleteRecords gives up the records of a partition before an offset, -1: all, and gives the partition's start.
+	DeleteRecords(ctx context.Context, p log.Partition, before int64) (start int64, err error)
 	// NextProducerID gives an id for an idempotent producer that is never given again.
 	NextProducerID(ctx context.Context) (int64, error)
 }

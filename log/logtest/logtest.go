@@ -22,12 +22,14 @@ const (
 	Attachments                        // ReadFrom at the tail gives the Attachment
 	NextOffset                         // Expect.NextOffset
 	Topics                             // catalog records create and drop topics
+	Deletion                           // DeleteRecords
 
-	Everything = Restart | Idempotence | Attachments | NextOffset | Topics
+	Everything = Restart | Idempotence | Attachments | NextOffset | Topics | Deletion
 )
 
 var capabilityNames = map[Capability]string{
 	Restart: "restart", Idempotence: "idempotence", Attachments: "attachments", NextOffset: "next offset expectations", Topics: "topics",
+	Deletion: "deletion of records",
 }
 
 // Instance is one log, with its data.
@@ -83,6 +85,7 @@ var cases = []struct {
 	{"Notify", 0, testNotify},
 	{"Attachment", Attachments, testAttachment},
 	{"Restart", Restart, testRestart},
+	{"DeleteRecords", Deletion, testDeleteRecords},
 }
 
 // contract is embedded under this name because testing.T has a method Log.

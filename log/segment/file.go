@@ -2,12 +2,15 @@ package segment
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
+	"io/fs"
 	"math"
 	"sort"
 	"sync"
+	"sync/atomic"
 
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/internal/vfs"
@@ -35,15 +38,19 @@ type indexEntry struct {
 // file is one segment: a file of batches and one of index entries.
 type file struct {
 	opts  *Options
-	state SegmentState // Indexed: entries written to the index file
+	state SegmentState // Indexed: entries written to the index file; Size: when it was opened
+	// refs counts the Store and the readers: the last one to let go closes the files.
+	refs atomic.Int32
 
 	// Of the appending goroutine:
 	dirty        bool
 	maxTimestamp int64 // of all batches appended
+	last         uint64
 
 	// What readers see, guarded by the Store's mutex:
 	flushed   int64
 	published int64 // maxTimestamp of what is flushed
+	sequence  uint64
 
 	// entries is the index; its loading and growth are guarded by mu.
 	mu      sync.Mutex
@@ -52,12 +59,39 @@ type file struct {
 	open    struct{ data, index vfs.File }
 }
 
-func (f *file) name() string {
-	return f.opts.FS.PathJoin(f.opts.Dir, fmt.Sprintf("%020d.log", f.state.Base))
+func newFile(opts *Options, st SegmentState) *file {
+	f := &file{opts: opts, state: st, flushed: st.Size, maxTimestamp: st.MaxTimestamp, published: st.MaxTimestamp, last: st.Last, sequence: st.Last}
+	f.refs.Store(1)
+	return f
 }
 
-func (f *file) indexName() string {
-	return f.opts.FS.PathJoin(f.opts.Dir, fmt.Sprintf("%020d.index", f.state.Base))
+func (f *file) name() string      { return f.path("log") }
+func (f *file) indexName() string { return f.path("index") }
+
+func (f *file) path(suffix string) string {
+	name := fmt.Sprintf("%020d.%s", f.state.Base, suffix)
+	if f.state.Generation > 0 {
+		name = fmt.Sprintf("%020d-%d.%s", f.state.Base, f.state.Generation, suffix)
+	}
+	return f.opts.FS.PathJoin(f.opts.Dir, name)
+}
+
+// release lets go of the file: of one that the Store has given up, the last reader closes it.
+func (f *file) release() error {
+	if f.refs.Add(-1) == 0 {
+		return f.close()
+	}
+	return nil
+}
+
+// remove deletes what the Store has given up.
+func (f *file) remove() error {
+	for _, name := range []string{f.name(), f.indexName()} {
+		if err := f.opts.FS.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("segment: remove: %w", err)
+		}
+	}
+	return nil
 }
 
 // data is the open file of batches.
@@ -102,10 +136,10 @@ func (f *file) index(b Batch, position uint32) {
 	if n == 0 || position-f.entries[n-1].position >= IndexInterval || b.Sequence-f.entries[n-1].sequence >= SequenceStride {
 		f.entries = append(f.entries, indexEntry{position, b.Base, f.maxTimestamp, b.Sequence})
 	}
-	f.maxTimestamp = max(f.maxTimestamp, b.MaxTimestamp)
+	f.maxTimestamp, f.last = max(f.maxTimestamp, b.MaxTimestamp), b.Sequence
 }
 
-func (f *file) publish(size int64) { f.flushed, f.published = size, f.maxTimestamp }
+func (f *file) publish(size int64) { f.flushed, f.published, f.sequence = size, f.maxTimestamp, f.last }
 
 // sync writes the index entries that are not on the disk and makes both files durable.
 func (f *file) sync() error {

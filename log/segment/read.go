@@ -8,42 +8,64 @@ import (
 	"github.com/miracledb/miracledb/log/record"
 )
 
-// Read gives whole batches from the one that holds offset on, about maxBytes of them, at least one. It gives nothing
-// when offset is not in the Store.
+// Read gives whole batches from the one that holds offset on, about maxBytes of them, at least one; where cleaning has
+// removed the record, from the next one that is there. It gives nothing when offset is not in the Store.
 func (s *Store) Read(offset int64, maxBytes int) ([]byte, error) {
-	f, size := s.find(offset)
-	if f == nil {
-		return nil, nil
+	for {
+		f, size := s.find(offset)
+		if f == nil {
+			return nil, nil
+		}
+		p, err := f.read(offset, size, maxBytes)
+		f.release()
+		if err != nil || p != nil {
+			return p, err
+		}
+		// The last records of the file were cleaned away.
+		next, ok := s.after(offset)
+		if !ok {
+			return nil, nil
+		}
+		offset = next
 	}
-	entry := f.search(func(e indexEntry) bool { return e.offset <= offset })
-	at := int64(entry.position)
-	want := min(int64(maxBytes)+IndexInterval, size-at)
-	p, err := f.readAt(nil, at, want)
-	if err != nil {
+}
+
+func (f *file) read(offset, size int64, maxBytes int) ([]byte, error) {
+	p, at, err := f.seek(offset, size, int64(maxBytes)+IndexInterval)
+	if err != nil || p == nil {
 		return nil, err
 	}
+	return f.whole(p, at, size, maxBytes)
+}
+
+// seek gives a piece of the file that begins with the batch which holds offset, or the next one; nil at the file's end.
+func (f *file) seek(offset, size, piece int64) (p []byte, at int64, err error) {
+	at = int64(f.search(func(e indexEntry) bool { return e.offset <= offset }).position)
+	if p, err = f.readAt(nil, at, min(piece, size-at)); err != nil {
+		return nil, 0, err
+	}
 	// Walk to the batch that holds the offset, reading on where it lies behind the piece.
-	for skip := 0; ; {
-		b, n, err := f.batchAt(p[skip:], at+int64(skip), size)
-		if err != nil {
-			return nil, err
-		}
-		if b.LastOffset() >= offset {
-			p, at = p[skip:], at+int64(skip)
-			break
-		}
-		if skip += int(n); skip+record.HeaderSize > len(p) {
+	for skip := 0; at+int64(skip) < size; {
+		if skip+record.HeaderSize > len(p) {
 			at += int64(skip)
-			if at >= size {
-				return nil, nil
-			}
-			if p, err = f.readAt(p, at, min(int64(maxBytes)+IndexInterval, size-at)); err != nil {
-				return nil, err
+			if p, err = f.readAt(p, at, min(piece, size-at)); err != nil {
+				return nil, 0, err
 			}
 			skip = 0
 		}
+		b, n, err := f.batchAt(p[skip:], at+int64(skip), size)
+		if err != nil {
+			return nil, 0, err
+		}
+		if b.LastOffset() >= offset {
+			return p[skip:], at + int64(skip), nil
+		}
+		skip += int(n)
+		if skip > len(p) {
+			at, p, skip = at+int64(skip), p[:0], 0
+		}
 	}
-	return f.whole(p, at, size, maxBytes)
+	return nil, 0, nil
 }
 
 // whole checks and cuts p, which begins with a batch at position at, to whole batches.
@@ -72,11 +94,16 @@ func (f *file) whole(p []byte, at, size int64, maxBytes int) ([]byte, error) {
 }
 
 // ReadPlace gives the bytes of batches that one append wrote, checked. Runs of appends that stand behind each other are
-// read at once by giving the sum of their lengths.
+// read at once by giving the sum of their lengths. It gives nil where nothing stands as it was written any more:
+// retention has removed it, or cleaning has written it anew.
 func (s *Store) ReadPlace(base int64, position uint32, length int64) ([]byte, error) {
 	f, size := s.find(base)
 	if f == nil {
-		return nil, errs.New(errs.Corrupt, "segment %s: offset %d is not in it", s.opts.Dir, base)
+		return nil, nil
+	}
+	defer f.release()
+	if f.state.Generation > 0 {
+		return nil, nil
 	}
 	at := int64(position)
 	if at+length > size {
@@ -95,8 +122,44 @@ func (s *Store) ReadPlace(base int64, position uint32, length int64) ([]byte, er
 	return p, nil
 }
 
-// OffsetForTime gives the first record whose timestamp is at or after ms, in offset order; ok is false when none is.
-func (s *Store) OffsetForTime(ms int64) (offset, timestamp int64, ok bool, err error) {
+// ReadRange gives the batches that are there of the offsets from base to before next.
+func (s *Store) ReadRange(base, next int64) ([]byte, error) {
+	f, size := s.find(base)
+	if f == nil {
+		return nil, nil
+	}
+	defer f.release()
+	p, at, err := f.seek(base, size, IndexInterval)
+	if err != nil || p == nil {
+		return nil, err
+	}
+	var out []byte
+	for at < size {
+		b, n, err := f.batchAt(p, at, size)
+		if err != nil {
+			return nil, err
+		}
+		if b.BaseOffset >= next {
+			break
+		}
+		if p, err = f.readAt(p, at, n); err != nil {
+			return nil, err
+		}
+		if _, _, err := record.Parse(p); err != nil {
+			return nil, f.damage(at, at+n, err)
+		}
+		out = append(out, p...)
+		if at += n; at < size {
+			if p, err = f.readAt(p, at, min(record.HeaderSize, size-at)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return out, nil
+}
+
+// OffsetForTime gives the first record from offset start on whose timestamp is at or after ms; ok is false when none is.
+func (s *Store) OffsetForTime(ms, start int64) (offset, timestamp int64, ok bool, err error) {
 	type candidate struct {
 		f    *file
 		size int64
@@ -105,20 +168,26 @@ func (s *Store) OffsetForTime(ms int64) (offset, timestamp int64, ok bool, err e
 	s.mu.RLock()
 	for _, f := range s.mu.segments {
 		if f.published >= ms {
+			f.refs.Add(1)
 			candidates = append(candidates, candidate{f, f.flushed})
 		}
 	}
 	s.mu.RUnlock()
+	defer func() {
+		for _, c := range candidates {
+			c.f.release()
+		}
+	}()
 	// The first one has it, unless a client wrote a MaxTimestamp that none of its records has.
 	for _, c := range candidates {
-		if offset, timestamp, ok, err = c.f.offsetForTime(ms, c.size); ok || err != nil {
+		if offset, timestamp, ok, err = c.f.offsetForTime(ms, start, c.size); ok || err != nil {
 			return offset, timestamp, ok, err
 		}
 	}
 	return 0, 0, false, nil
 }
 
-func (f *file) offsetForTime(ms, size int64) (offset, timestamp int64, ok bool, err error) {
+func (f *file) offsetForTime(ms, start, size int64) (offset, timestamp int64, ok bool, err error) {
 	// maxBefore never falls, so the first batch that reaches ms is in the stretch of the last entry below it.
 	at := int64(f.search(func(e indexEntry) bool { return e.maxBefore < ms }).position)
 	var header [record.HeaderSize]byte
@@ -131,11 +200,11 @@ func (f *file) offsetForTime(ms, size int64) (offset, timestamp int64, ok bool, 
 		if err != nil {
 			return 0, 0, false, err
 		}
-		if b.MaxTimestamp >= ms {
+		if b.MaxTimestamp >= ms && b.LastOffset() >= start {
 			if p, err = f.readAt(nil, at, n); err != nil {
 				return 0, 0, false, err
 			}
-			if offset, timestamp, ok, err = FirstAt(p, ms); err != nil {
+			if offset, timestamp, ok, err = FirstAt(p, ms, start); err != nil {
 				return 0, 0, false, f.damage(at, at+n, err)
 			}
 			if ok {
@@ -147,8 +216,8 @@ func (f *file) offsetForTime(ms, size int64) (offset, timestamp int64, ok bool, 
 	return 0, 0, false, nil
 }
 
-// FirstAt gives the first record of the batch in p whose timestamp is at or after ms.
-func FirstAt(p []byte, ms int64) (offset, timestamp int64, ok bool, err error) {
+// FirstAt gives the first record of the batch in p, from offset start on, whose timestamp is at or after ms.
+func FirstAt(p []byte, ms, start int64) (offset, timestamp int64, ok bool, err error) {
 	b, _, err := record.Parse(p)
 	if err != nil {
 		return 0, 0, false, err
@@ -158,7 +227,7 @@ func FirstAt(p []byte, ms int64) (offset, timestamp int64, ok bool, err error) {
 		return 0, 0, false, err
 	}
 	for it.Next() {
-		if r := it.Record(); r.Timestamp >= ms {
+		if r := it.Record(); r.Timestamp >= ms && r.Offset >= start {
 			return r.Offset, r.Timestamp, true, nil
 		}
 	}
@@ -172,6 +241,7 @@ func (s *Store) Sequence(offset int64) (uint64, bool) {
 	if f == nil {
 		return 0, false
 	}
+	defer f.release()
 	return f.search(func(e indexEntry) bool { return e.offset <= offset }).sequence, true
 }
 
@@ -179,8 +249,16 @@ func (s *Store) Sequence(offset int64) (uint64, bool) {
 func (s *Store) Check(found func(error)) {
 	s.mu.RLock()
 	segments := slices.Clone(s.mu.segments)
+	for _, f := range segments {
+		f.refs.Add(1)
+	}
 	end := s.mu.end
 	s.mu.RUnlock()
+	defer func() {
+		for _, f := range segments {
+			f.release()
+		}
+	}()
 	next := int64(-1)
 	for _, f := range segments {
 		for at := int64(0); at < f.flushed; {

@@ -1,9 +1,11 @@
 package segment
 
 import (
+	"cmp"
 	"fmt"
 	"sort"
 	"sync"
+	"time"
 
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/internal/limit"
@@ -35,6 +37,8 @@ type State struct {
 	Segments []SegmentState
 	// End is the offset after the last record.
 	End int64
+	// Cleaned is the offset up to which the records were compacted.
+	Cleaned int64
 }
 
 // SegmentState is the state of one file.
@@ -44,6 +48,11 @@ type SegmentState struct {
 	Indexed      int64 // index entries
 	MaxTimestamp int64 // of all batches
 	Sequence     uint64
+	// Last is the sequence of the last append, Created the commit time of the first one; 0: not known.
+	Last    uint64
+	Created int64 // Unix nanoseconds
+	// Generation is how often cleaning has written the file anew.
+	Generation int64
 }
 
 // Place is where a batch stands.
@@ -60,12 +69,14 @@ type Store struct {
 	size     int64  // of the last segment, buffer included
 	end      int64  // offset after the last appended batch
 	newFiles bool   // directory entries to sync
+	sealed   bool   // the next append begins a new file
 	dirty    []*file
 
 	mu struct {
 		sync.RWMutex
 		segments []*file
 		end      int64 // offset after the last flushed batch
+		cleaned  int64
 	}
 }
 
@@ -76,10 +87,9 @@ func Open(opts Options, state State) (*Store, error) {
 		opts.SegmentSize = 256 * limit.MiB
 	}
 	s := &Store{opts: opts, end: state.End}
-	s.mu.end = state.End
+	s.mu.end, s.mu.cleaned = state.End, state.Cleaned
 	for _, st := range state.Segments {
-		f := &file{opts: &s.opts, state: st, flushed: st.Size}
-		f.maxTimestamp, f.published = st.MaxTimestamp, st.MaxTimestamp
+		f := newFile(&s.opts, st)
 		stat, err := opts.FS.Stat(f.name())
 		if err != nil {
 			return nil, errs.New(errs.Corrupt, "segment %s is missing: %w", f.name(), err)
@@ -100,12 +110,16 @@ type Batch struct {
 	Records      int32
 	MaxTimestamp int64
 	Sequence     uint64 // of the append
+	Time         int64  // its commit time, Unix nanoseconds
+	// MaxBytes and MaxAge are when the partition begins a new file; 0: Options.SegmentSize, never.
+	MaxBytes int64
+	MaxAge   time.Duration
 }
 
 // Append puts batches behind the last ones. They can be read after Flush.
 func (s *Store) Append(b Batch) (Place, error) {
 	f := s.current()
-	if f == nil || s.size+int64(len(b.Bytes)) > min(int64(s.opts.SegmentSize), maxSegment) && s.size > 0 {
+	if f == nil || s.full(f, &b) {
 		var err error
 		if f, err = s.roll(b); err != nil {
 			return Place{}, err
@@ -119,6 +133,13 @@ func (s *Store) Append(b Batch) (Place, error) {
 	s.size += int64(len(b.Bytes))
 	s.end = b.Base + int64(b.Records)
 	return place, nil
+}
+
+// full reports whether a file is to be left before b.
+func (s *Store) full(f *file, b *Batch) bool {
+	room := cmp.Or(b.MaxBytes, int64(s.opts.SegmentSize))
+	old := b.MaxAge > 0 && f.state.Created != 0 && b.Time-f.state.Created >= int64(b.MaxAge)
+	return s.size > 0 && (s.sealed || old || s.size+int64(len(b.Bytes)) > min(room, maxSegment))
 }
 
 func (s *Store) put(p []byte) error {
@@ -199,10 +220,10 @@ func (s *Store) Dirty() bool { return len(s.dirty) > 0 || s.newFiles }
 
 // State is what the last Sync made durable, when it is called right after it.
 func (s *Store) State() State {
-	st := State{End: s.mu.end}
+	st := State{End: s.mu.end, Cleaned: s.mu.cleaned}
 	for _, f := range s.mu.segments {
 		one := f.state
-		one.Size, one.MaxTimestamp = f.flushed, f.published
+		one.Size, one.MaxTimestamp, one.Last = f.flushed, f.published, f.sequence
 		st.Segments = append(st.Segments, one)
 	}
 	return st
@@ -221,10 +242,11 @@ func (s *Store) Close() error {
 	defer s.mu.Unlock()
 	var first error
 	for _, f := range s.mu.segments {
-		if err := f.close(); first == nil {
+		if err := f.release(); first == nil {
 			first = err
 		}
 	}
+	s.mu.segments = nil
 	return first
 }
 
@@ -256,8 +278,8 @@ func (s *Store) roll(b Batch) (*file, error) {
 	} else if err := s.Flush(); err != nil {
 		return nil, err
 	}
-	f := &file{opts: &s.opts, state: SegmentState{Base: b.Base, Sequence: b.Sequence}, loaded: true}
-	f.maxTimestamp, f.published = noTimestamp, noTimestamp
+	f := newFile(&s.opts, SegmentState{Base: b.Base, Sequence: b.Sequence, Created: b.Time, MaxTimestamp: noTimestamp})
+	f.loaded = true
 	// The file may be left from before a crash: it is written over, not emptied.
 	data, err := fs.OpenReadWrite(f.name(), vfs.WriteCategory)
 	if err != nil {
@@ -268,11 +290,11 @@ func (s *Store) roll(b Batch) (*file, error) {
 	s.mu.Lock()
 	s.mu.segments = append(s.mu.segments, f)
 	s.mu.Unlock()
-	s.size = 0
+	s.size, s.sealed = 0, false
 	return f, nil
 }
 
-// find gives the segment that holds offset, nil when none does.
+// find gives the segment that holds offset, nil when none does. The caller releases it.
 func (s *Store) find(offset int64) (f *file, size int64) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -280,5 +302,18 @@ func (s *Store) find(offset int64) (f *file, size int64) {
 	if i < 0 || offset >= s.mu.end {
 		return nil, 0
 	}
-	return s.mu.segments[i], s.mu.segments[i].flushed
+	f = s.mu.segments[i]
+	f.refs.Add(1)
+	return f, f.flushed
+}
+
+// after gives the first offset of the segment behind the one that holds offset; ok is false when it is the last.
+func (s *Store) after(offset int64) (base int64, ok bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	i := sort.Search(len(s.mu.segments), func(i int) bool { return s.mu.segments[i].state.Base > offset })
+	if i == len(s.mu.segments) {
+		return 0, false
+	}
+	return s.mu.segments[i].state.Base, true
 }

@@ -78,7 +78,7 @@ func check(t *testing.T, s *Store, all []written) {
 				}
 			}
 		}
-		got, _, ok, err := s.OffsetForTime(ms)
+		got, _, ok, err := s.OffsetForTime(ms, 0)
 		if err != nil || ok != (want >= 0) || ok && got != want {
 			t.Fatalf("time %d: offset %d, %v, %v; want %d", ms, got, ok, err, want)
 		}

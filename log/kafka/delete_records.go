@@ -1,0 +1,46 @@
+package kafka
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/miracledb/miracledb/log"
+)
+
+// deleteRecords gives up the records of partitions before an offset, -1: all (KIP-107).
+func (s *Server) deleteRecords(ctx context.Context, _ *request, q *kmsg.DeleteRecordsRequest) answer {
+	a := kmsg.NewPtrDeleteRecordsResponse()
+	for i := range q.Topics {
+		t := kmsg.NewDeleteRecordsResponseTopic()
+		t.Topic = q.Topics[i].Topic
+		topic, known := s.log.Topic(t.Topic)
+		for _, want := range q.Topics[i].Partitions {
+			p := kmsg.NewDeleteRecordsResponseTopicPartition()
+			p.Partition, p.LowWatermark = want.Partition, -1
+			if !known || want.Partition < 0 || want.Partition >= topic.Partitions {
+				p.ErrorCode = kerr.UnknownTopicOrPartition.Code
+			} else {
+				start, err := s.deleteBefore(ctx, topic, want.Partition, want.Offset)
+				if p.ErrorCode = errorCode(err); err == nil {
+					p.LowWatermark = start
+				}
+			}
+			t.Partitions = append(t.Partitions, p)
+		}
+		a.Topics = append(a.Topics, t)
+	}
+	return answer{response: a}
+}
+
+func (s *Server) deleteBefore(ctx context.Context, topic log.Topic, partition int32, before int64) (int64, error) {
+	if topic.Internal {
+		return -1, kerr.InvalidTopicException
+	}
+	// As in Kafka: what only compaction, or nothing, may clean is not deleted from.
+	if cut, _ := topic.Cleanup(); !cut {
+		return -1, kerr.PolicyViolation
+	}
+	return s.log.DeleteRecords(ctx, log.Partition{Topic: topic.ID, Index: partition}, before)
+}
