@@ -92,7 +92,6 @@ func (f *Func) Hashable() bool {
 	return a == b || row.KindOf(a) == row.KindOf(b) && a != row.Timestamp && a != row.TimestampTZ && a != row.BPChar
 }
 
-
 func callText(name string, args []row.Type) string {
 	names := make([]string, len(args))
 	for i, a := range args {

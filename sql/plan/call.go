@@ -276,37 +276,3 @@ func setColumns(c *expr.Call) []row.Column {
 	}
 	return cols
 }
-
-// functionCall checks a call in FROM: a set-returning or scalar call; columns are what it returns (one for a scalar or a
-// plain set), named by the function where it names none. defs is a column definition list (AS t(a int, b text)), nil for
-// none.
-func (a *analyzer) functionCall(s *scope, n *pg.Node, defs []*pg.Node) (expr.Expr, []Column, error) {
-	e, err := a.expression(s, n, inFrom)
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, child := range expr.Children(e) {
-		if inner := setCall(child); inner != nil {
-			return nil, nil, errs.SQL("0A000", "set-returning functions must appear at top level of FROM").At(inner.Pos)
-		}
-	}
-	e = a.settle(e)
-	cols := []Column{{Name: outputName(n), Type: e.Type()}}
-	call, ok := e.(*expr.Call)
-	if ok && len(call.Func.SetColumns) > 0 {
-		cols = cols[:0]
-		for _, c := range setColumns(call) {
-			cols = append(cols, Column{Name: c.Name, Type: c.Type})
-		}
-	}
-	switch {
-	case len(defs) > 0 && (len(cols) > 1 || e.Type().OID != row.Record):
-		return nil, nil, a.at(defs[0].GetColumnDef().GetLocation(),
-			errs.SQL("42601", "a column definition list is only allowed for functions returning \"record\""))
-	case len(defs) == 0 && len(cols) == 1 && e.Type().OID == row.Record && ok:
-		return nil, nil, a.at(location(n), errs.SQL("42601", "a column definition list is required for functions returning \"record\""))
-	case len(defs) > 0:
-		return nil, nil, a.at(location(n), errs.SQL("0A000", "column definition lists are not supported"))
-	}
-	return e, cols, nil
-}

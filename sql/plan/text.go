@@ -11,8 +11,18 @@ import (
 	"github.com/miracledb/miracledb/views/catalog"
 )
 
-// AnalyzeExpr checks a condition that the catalog keeps as text: a CHECK over a relation's columns.
+// AnalyzeExpr checks an expression that the catalog keeps as text: a CHECK, which is a condition, over a relation's columns;
+// a DEFAULT, whose value may have any type, when rel is nil.
 func AnalyzeExpr(text string, rel *catalog.Relation) (expr.Expr, error) {
+	if rel == nil {
+		return analyzeText(text, nil, func(a *analyzer, _ *scope, n *pg.Node) (expr.Expr, error) {
+			e, err := a.expression(nil, n, inDefault)
+			if err != nil {
+				return nil, err
+			}
+			return a.settle(e), nil
+		})
+	}
 	return analyzeText(text, relationScope(rel, "", nil), func(a *analyzer, s *scope, n *pg.Node) (expr.Expr, error) {
 		return a.condition(s, n, inCheck, "argument of CHECK")
 	})
