@@ -22,15 +22,6 @@ type view struct {
 	broken error
 }
 
-func (v *view) feedsOn(deltas map[delta.RelationID]delta.Delta) bool {
-	for id := range deltas {
-		if v.inputs[id] {
-			return true
-		}
-	}
-	return false
-}
-
 // write applies a view's delta to the heap of views. Retractions come before insertions.
 func (v *view) write(b *heap.Batch, d delta.Delta) error {
 	if d.Rows == nil {

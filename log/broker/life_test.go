@@ -194,7 +194,7 @@ func TestJournalIsRecycled(t *testing.T) {
 	if len(files) > 8 {
 		t.Errorf("%d journal files of 64 KiB for 1.8 MB", len(files))
 	}
-	b, stop = start(t, small(vfs.Default, dir))
+	b, _ = start(t, small(vfs.Default, dir))
 	if got := logtest.ReadAll(t, b, log.Partition{Topic: topic.ID}); len(got) != 600 {
 		t.Fatalf("%d records", len(got))
 	}

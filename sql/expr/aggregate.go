@@ -435,7 +435,6 @@ func newPairMoments(least float64, f func(m *pairMoments) (float64, bool)) aggre
 type percentile struct {
 	fraction   row.Value
 	list       []row.Value
-	t          row.Type
 	continuous bool
 }
 

@@ -306,9 +306,9 @@ func overlaps(args []row.Value) (row.Value, error) {
 		}
 		return row.NewBool(true), nil
 	case c > 0:
-		s1, e1, s2, e2 = s2, e2, s1, e1
+		e1, s2, e2 = e2, s1, e1
 	}
-	// s1 < s2 now: they overlap when the first does not end before s2.
+	// The first has the earlier start now: they overlap when the first does not end before s2.
 	if e1.IsNull() {
 		return row.Null, nil
 	}

@@ -45,11 +45,6 @@ func flightViews() []plan.Node {
 
 // flightBatches gives the real flights where the file is there, else as many generated ones.
 func flightBatches(tb testing.TB, rows, batch int) []arrow.Record {
-	type flight struct {
-		Date                int64 `parquet:"date"`
-		Delay, Distance     int32
-		Origin, Destination string
-	}
 	b := row.NewBuilder(nil, flights.RowSchema())
 	var out []arrow.Record
 	add := func(ts int64, delay, distance int32, origin, destination string) {

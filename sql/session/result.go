@@ -25,7 +25,6 @@ type result struct {
 	copy    *sql.Copy
 	// finish runs once at the end of rows, or at Close: errors of it are the statement's.
 	finish func(err error)
-	s      *Session
 }
 
 var _ sql.Result = (*result)(nil)

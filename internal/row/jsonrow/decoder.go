@@ -37,7 +37,6 @@ type Decoder struct {
 	i     int
 	depth int
 	arena []byte
-	buf   []byte
 }
 
 // field is one column as the decoder needs it.
