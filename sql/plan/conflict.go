@@ -32,7 +32,7 @@ func (a *analyzer) onConflict(n *pg.InsertStmt, r *catalog.Relation, outer *scop
 		return nil, err
 	}
 	if c.WhereClause != nil {
-		out.Where, err = a.condition(s, c.WhereClause, inWhere, "WHERE")
+		out.Where, err = a.condition(s, c.WhereClause, inWhere, "argument of WHERE")
 	}
 	return out, err
 }
@@ -70,7 +70,7 @@ func (a *analyzer) arbiter(r *catalog.Relation, infer *pg.InferClause, outer *sc
 		}
 	}
 	if infer.WhereClause != nil { // a whole index serves any predicate
-		if _, err := a.condition(relationScope(r, r.Name, outer), infer.WhereClause, inWhere, "WHERE"); err != nil {
+		if _, err := a.condition(relationScope(r, r.Name, outer), infer.WhereClause, inWhere, "argument of WHERE"); err != nil {
 			return nil, err
 		}
 	}

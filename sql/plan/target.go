@@ -92,6 +92,7 @@ func (a *analyzer) star(s *scope, rt *pg.ResTarget, in place) (out []target, ok 
 		if len(s.items) == 0 {
 			return nil, true, errs.SQL("42601", "SELECT * with no tables specified is not valid").At(a.pos(ref.Location))
 		}
+		a.noteStar(s, s.items, ref.Location)
 		return out, true, nil
 	}
 	names := make([]string, len(ref.Fields)-1)
@@ -115,6 +116,7 @@ func (a *analyzer) star(s *scope, rt *pg.ResTarget, in place) (out []target, ok 
 	listed := *it
 	listed.hidden = false
 	a.noteStar(s, []*item{&listed}, ref.Location)
+	a.noteStar(s, []*item{{alias: it.alias, columns: it.columns}}, ref.Location)
 	return a.starItem(nil, it, depth, ref.Location), true, nil
 }
 

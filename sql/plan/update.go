@@ -59,7 +59,7 @@ func (a *analyzer) matching(target *pg.RangeVar, others []*pg.Node, where *pg.No
 	if where == nil {
 		return node, s, nil
 	}
-	cond, err := a.condition(s, where, inWhere, "WHERE")
+	cond, err := a.condition(s, where, inWhere, "argument of WHERE")
 	if err != nil {
 		return nil, nil, err
 	}
