@@ -209,7 +209,7 @@ func (x *alteration) columnDefault(c *pg.AlterTableCmd) error {
 		col.Default, col.Const = "", nil
 		return nil
 	}
-	return x.a.setDefault(col, c.Def)
+	return withoutPosition(x.a.setDefault(col, c.Def))
 }
 
 func (x *alteration) notNull(c *pg.AlterTableCmd) error {

@@ -58,7 +58,7 @@ func (d *definition) check(c *pg.Constraint) error {
 	a := d.a
 	e, err := a.condition(relationScope(d.rel, "", nil), c.RawExpr, inCheck, "argument of CHECK")
 	if err != nil {
-		return err
+		return d.placed(err)
 	}
 	if len(a.params) > 0 {
 		return errs.SQL("42P02", "there is no parameter $%d", len(a.params)).At(a.pos(location(c.RawExpr)))
@@ -160,7 +160,7 @@ func (d *definition) keyColumns(k keyDefinition) ([]int, error) {
 	for _, name := range k.columns {
 		i := columnIndex(d.rel, name)
 		if i < 0 || d.rel.Columns[i].Hidden {
-			return nil, errs.SQL("42703", "column %q named in key does not exist", name).At(d.a.pos(k.loc))
+			return nil, d.placed(errs.SQL("42703", "column %q named in key does not exist", name).At(d.a.pos(k.loc)))
 		}
 		if slices.Contains(at, i) {
 			return nil, errs.SQL("42701", "column %q appears twice in %s constraint", name, word).At(d.a.pos(k.loc))

@@ -50,10 +50,13 @@ func (a *analyzer) copy(n *pg.CopyStmt) (Statement, error) {
 // copySource finds the relation that COPY TO sends: a view is sent as a query.
 func (a *analyzer) copySource(rv *pg.RangeVar) (*catalog.Relation, error) {
 	r, err := a.relation(rv)
-	if err == nil && r.Kind == catalog.View {
-		err = errs.SQL("42809", "cannot copy from view %q", r.Name).WithHint("Try the COPY (SELECT ...) TO variant.")
+	if err != nil {
+		return nil, withoutPosition(err)
 	}
-	return r, err
+	if r.Kind == catalog.View {
+		return nil, errs.SQL("42809", "cannot copy from view %q", r.Name).WithHint("Try the COPY (SELECT ...) TO variant.")
+	}
+	return r, nil
 }
 
 // copyColumns resolves COPY's column list; without one it is every column that is shown.

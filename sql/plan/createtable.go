@@ -258,7 +258,7 @@ func (d *definition) columnConstraint(c *pg.Constraint, seen *columnState) error
 			return errs.SQL("42601", "multiple default values specified for column %q of table %q", col.Name, d.rel.Name).At(a.pos(c.Location))
 		}
 		seen.hasDefault = true
-		return a.setDefault(col, c.RawExpr)
+		return d.placed(a.setDefault(col, c.RawExpr))
 	case pg.ConstrType_CONSTR_IDENTITY:
 		return noSequences("GENERATED AS IDENTITY").At(a.pos(c.Location))
 	case pg.ConstrType_CONSTR_GENERATED:
@@ -348,6 +348,9 @@ func (d *definition) key(c *pg.Constraint, on []string) error {
 		k.columns = on
 	}
 	if k.primary {
+		if err := d.primaryColumns(k); err != nil {
+			return err
+		}
 		for _, have := range d.keys {
 			if have.primary {
 				return d.secondKey(k)
@@ -358,6 +361,24 @@ func (d *definition) key(c *pg.Constraint, on []string) error {
 		}
 	}
 	d.keys = append(d.keys, k)
+	return nil
+}
+
+// placed is an error of an expression: PostgreSQL no longer knows the text when ALTER checks it.
+func (d *definition) placed(err error) error {
+	if d.creating {
+		return err
+	}
+	return withoutPosition(err)
+}
+
+// primaryColumns looks first, as ALTER does, whether the columns of a new primary key are there.
+func (d *definition) primaryColumns(k keyDefinition) error {
+	for _, name := range k.columns {
+		if i := columnIndex(d.rel, name); !d.creating && (i < 0 || d.rel.Columns[i].Hidden) {
+			return errs.SQL("42703", "column %q of relation %q does not exist", name, d.rel.Name)
+		}
+	}
 	return nil
 }
 

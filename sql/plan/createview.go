@@ -17,7 +17,7 @@ func (a *analyzer) createView(n *pg.ViewStmt) (Statement, error) {
 	}
 	schema, err := a.creation(n.View)
 	if err != nil {
-		return nil, err
+		return nil, withoutPosition(err)
 	}
 	rel := &catalog.Relation{Schema: schema, Name: n.View.Relname, Kind: catalog.View}
 	if rel.Options, err = a.optionsOf(n.Options, catalog.View); err != nil {
@@ -52,7 +52,7 @@ func (a *analyzer) createMaterializedView(n *pg.CreateTableAsStmt) (Statement, e
 	}
 	schema, err := a.creation(into.Rel)
 	if err != nil {
-		return nil, err
+		return nil, withoutPosition(err)
 	}
 	if err := a.defaultStorage(into.AccessMethod, into.TableSpaceName); err != nil {
 		return nil, err
@@ -169,7 +169,7 @@ func (a *analyzer) selectInto(sel *pg.SelectStmt, into *pg.IntoClause) (Statemen
 func (a *analyzer) filledTable(into *pg.IntoClause, sel *pg.SelectStmt, ifNotExists bool) (Statement, error) {
 	schema, err := a.creation(into.Rel)
 	if err != nil {
-		return nil, err
+		return nil, withoutPosition(err)
 	}
 	if err := a.defaultStorage(into.AccessMethod, into.TableSpaceName); err != nil {
 		return nil, err

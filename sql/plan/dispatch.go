@@ -169,7 +169,7 @@ func (a *analyzer) vacuum(s *pg.VacuumStmt) (Statement, error) {
 	for _, n := range s.Rels {
 		if rv := n.GetVacuumRelation().GetRelation(); rv != nil {
 			if _, err := a.relation(rv); err != nil {
-				return nil, err
+				return nil, withoutPosition(err)
 			}
 		}
 	}

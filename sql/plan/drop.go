@@ -50,7 +50,7 @@ func (a *analyzer) dropOne(out *Drop, n *pg.DropStmt, path []string) error {
 			out.Missing = append(out.Missing, name)
 			return nil
 		}
-		return errs.SQL(state, "%s %q does not exist", strings.ToLower(out.What), strings.Join(path, "."))
+		return errs.SQL(state, "%s %q does not exist", strings.ToLower(out.What), name)
 	}
 	switch out.What {
 	case "SCHEMA":

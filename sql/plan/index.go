@@ -14,7 +14,7 @@ import (
 func (a *analyzer) createIndex(n *pg.IndexStmt) (Statement, error) {
 	r, err := a.relation(n.Relation)
 	if err != nil {
-		return nil, err
+		return nil, withoutPosition(err)
 	}
 	if err := a.plainIndex(r, n); err != nil {
 		return nil, err

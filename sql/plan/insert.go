@@ -27,6 +27,9 @@ const (
 // Errors: 42P01, 42809 for rows that are computed, 55000 for a view, 0A000 for changes of a stream, 42501 for the system's.
 func (a *analyzer) writable(rv *pg.RangeVar, verb writeVerb) (*catalog.Relation, error) {
 	r, err := a.relation(rv)
+	if verb == truncating || verb == copying {
+		err = withoutPosition(err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +53,11 @@ func (a *analyzer) writable(rv *pg.RangeVar, verb writeVerb) (*catalog.Relation,
 	case verb == truncating:
 		return nil, errs.SQL("42809", "%q is not a table", r.Name)
 	case verb == copying:
-		return nil, errs.SQL("42809", "cannot copy to %s %q", r.Kind, r.Name)
+		e := errs.SQL("42809", "cannot copy to %s %q", r.Kind, r.Name)
+		if r.Kind == catalog.View {
+			e = e.WithHint("Copy to the table that the view reads.")
+		}
+		return nil, e
 	case r.Kind == catalog.Raw:
 		return nil, errs.SQL("42809", "cannot change raw topic %q", r.Name).
 			WithHint("Declare its schema first: CREATE TABLE ... WITH (append_only, topic = '%s').", r.TopicName)
@@ -219,6 +226,9 @@ func plainValues(sel *pg.SelectStmt) bool {
 }
 
 func (a *analyzer) insertValues(out *Insert, sel *pg.SelectStmt, given []targetColumn, listed bool, outer *scope) error {
+	// The table's columns cannot be used here, but an error tells that they exist.
+	outer = newScope(outer)
+	outer.level.items = []*item{relationItem(out.Table, "")}
 	v := &Values{}
 	width := -1
 	for _, l := range sel.ValuesLists {

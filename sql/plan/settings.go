@@ -17,10 +17,10 @@ func (a *analyzer) set(n *pg.VariableSetStmt) (Statement, error) {
 		s.Value, err = a.settingValue(n)
 		return s, err
 	case pg.VariableSetKind_VAR_SET_DEFAULT, pg.VariableSetKind_VAR_RESET:
-		s.Default = true
+		s.Default, s.Reset = true, n.Kind == pg.VariableSetKind_VAR_RESET
 		return s, nil
 	case pg.VariableSetKind_VAR_RESET_ALL:
-		return &Set{Default: true}, nil
+		return &Set{Default: true, Reset: true}, nil
 	case pg.VariableSetKind_VAR_SET_CURRENT:
 		return nil, errs.SQL("0A000", "SET ... FROM CURRENT is not supported")
 	}

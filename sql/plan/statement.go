@@ -170,6 +170,7 @@ type Set struct {
 	Value   string
 	Local   bool
 	Default bool
+	Reset   bool // said as RESET
 	// Next is the second of two: SET TRANSACTION ISOLATION LEVEL ... READ ONLY.
 	Next *Set
 }
@@ -241,7 +242,6 @@ func (s *Alter) Tag() string       { return s.What }
 func (*Truncate) Tag() string      { return "TRUNCATE TABLE" }
 func (*CreateSchema) Tag() string  { return "CREATE SCHEMA" }
 func (*Comment) Tag() string       { return "COMMENT" }
-func (*Set) Tag() string           { return "SET" }
 func (*Show) Tag() string          { return "SHOW" }
 func (*Explain) Tag() string       { return "EXPLAIN" }
 func (*Prepare) Tag() string       { return "PREPARE" }
@@ -265,6 +265,14 @@ func (s *CreateRelation) Tag() string {
 		return "SELECT"
 	}
 	return "CREATE TABLE"
+}
+
+// Tag depends on the form.
+func (s *Set) Tag() string {
+	if s.Reset {
+		return "RESET"
+	}
+	return "SET"
 }
 
 // Tag tells whether all are meant.

@@ -158,7 +158,7 @@ func (a *analyzer) firstParam(n *pg.Node) int32 {
 }
 
 // queryBounds finds the query of CREATE ... AS query [WITH ...]: what follows the first AS that is in no parentheses (no
-// name before it can be the word, which is reserved), up to WITH [NO] DATA.
+// name before it can be the word, which is reserved), up to WITH DATA.
 func (a *analyzer) queryBounds() (from, to int, err error) {
 	words, err := a.outerTokens()
 	if err != nil {
@@ -170,16 +170,12 @@ func (a *analyzer) queryBounds() (from, to int, err error) {
 			break
 		}
 	}
-	if len(words) < 2 || words[0].word != "as" {
+	if len(words) == 0 || words[0].word != "as" {
 		return 0, 0, errs.New(errs.Internal, "no AS in %.80q", a.st.Text())
 	}
 	from, to = words[0].to, a.st.End
-	if n := len(words); words[n-1].word == "data" {
-		if words[n-2].word == "with" {
-			to = words[n-2].from
-		} else if words[n-2].word == "no" && words[n-3].word == "with" {
-			to = words[n-3].from
-		}
+	if n := len(words); n > 2 && words[n-1].word == "data" && words[n-2].word == "with" {
+		to = words[n-2].from
 	}
 	return from, to, nil
 }
