@@ -146,6 +146,8 @@ func syntaxError(err error) error {
 	msg := e.Message
 	state := "42601"
 	switch {
+	case strings.HasPrefix(msg, "frame "):
+		state = "42P20"
 	case strings.HasPrefix(msg, "memory exhausted"), strings.Contains(msg, "stack depth limit"):
 		state = "54001"
 	case strings.Contains(msg, "not implemented") || strings.Contains(msg, "not supported"):

@@ -52,6 +52,8 @@ type analyzer struct {
 	undecided error
 	// stars are the columns that each * of a view's query stands for, by its place; nil for other statements.
 	stars map[int32]string
+	// working are the recursive queries whose second term is being checked.
+	working []*Binding
 	// base holds the WITH names around a data-modifying statement inside a WITH.
 	base *scope
 	// view is the view whose query is being checked, nil outside; nesting counts views inside views.
@@ -139,6 +141,8 @@ type item struct {
 	hidden bool
 	// relation is the table that the item is, nil for anything else.
 	relation *catalog.Relation
+	// binding is the common table expression that the item reads, nil for anything else.
+	binding *Binding
 	// isJoin is set for a join's own item, whose columns are those of its sides.
 	isJoin bool
 }

@@ -174,7 +174,7 @@ func (a *analyzer) rangeVar(rv *pg.RangeVar, l *queryLevel, around *scope) (*sou
 			return nil, err
 		}
 		if b != nil {
-			it := &item{alias: rv.Relname}
+			it := &item{alias: rv.Relname, binding: b}
 			if alias != "" {
 				it.alias = alias
 			}

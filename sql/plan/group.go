@@ -84,6 +84,9 @@ func (q *selection) checkGroups() error {
 	if q.groups == nil {
 		return nil
 	}
+	if err := q.checkRecursion(); err != nil {
+		return err
+	}
 	for _, t := range q.targets {
 		if _, err := q.groups.over(t.expr); err != nil {
 			return err
@@ -95,6 +98,24 @@ func (q *selection) checkGroups() error {
 		}
 	}
 	return nil
+}
+
+// checkRecursion refuses aggregates over the working table of a recursive query.
+func (q *selection) checkRecursion() (err error) {
+	for _, it := range q.s.level.items {
+		if it.binding == nil || !slices.Contains(q.a.working, it.binding) {
+			continue
+		}
+		for _, t := range q.targets {
+			expr.Walk(t.expr, func(e expr.Expr) bool {
+				if ref, ok := e.(*aggregateRef); ok && err == nil {
+					err = errs.SQL("42P19", "aggregate functions are not allowed in a recursive query's recursive term").At(ref.pos)
+				}
+				return err == nil
+			})
+		}
+	}
+	return err
 }
 
 // grouped adds the Aggregate and HAVING, and gives expressions over it.

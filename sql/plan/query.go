@@ -17,6 +17,8 @@ type outputs struct {
 	locs  []int32
 	// types are what the columns are to become; the zero Type: what they are.
 	types []row.Type
+	// leaves are the columns of the queries that a set operation combines.
+	leaves [][]Column
 	// build makes the operators, with what untyped outputs have become.
 	build func(exprs []expr.Expr) (Node, error)
 }

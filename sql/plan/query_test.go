@@ -194,7 +194,15 @@ func failure(state string, position int, message, detail, hint string) answer {
 }
 
 func (w *world) theirs(sql string, ordered bool) answer {
-	results, err := w.conn.PgConn().Exec(context.Background(), sql).ReadAll()
+	result := w.conn.PgConn().Exec(context.Background(), sql)
+	var fields []pgconn.FieldDescription
+	var values [][][]byte
+	for result.NextResult() {
+		reader := result.ResultReader()
+		fields = reader.FieldDescriptions()
+		values = reader.Read().Rows
+	}
+	err := result.Close()
 	var e *pgconn.PgError
 	switch {
 	case errors.As(err, &e):
@@ -203,7 +211,7 @@ func (w *world) theirs(sql string, ordered bool) answer {
 		return answer{err.Error()}
 	}
 	var cols []plan.Column
-	for _, f := range results[0].FieldDescriptions {
+	for _, f := range fields {
 		t := row.T(row.OID(f.DataTypeOID)).WithTypMod(f.TypeModifier)
 		if t.String() == "???" { // a table's row type, which is a record here
 			t = row.T(row.Record)
@@ -211,7 +219,7 @@ func (w *world) theirs(sql string, ordered bool) answer {
 		cols = append(cols, plan.Column{Name: f.Name, Type: t})
 	}
 	var rows []string
-	for _, r := range results[0].Rows {
+	for _, r := range values {
 		var fields []string
 		for _, v := range r {
 			if v == nil {
@@ -309,7 +317,8 @@ func compare(t *testing.T, what, sql string, ours, theirs answer, n plan.Node) {
 
 // TestQueriesAgainstPostgres runs each line of testdata/queries.txt here, as analyzed and as optimized, and in PostgreSQL:
 // columns, rows and errors must be the same. Rows count in their order where the query has an ORDER BY. A line that starts
-// with ! is one in which we differ, as the comment above it says.
+// with ! is one in which we differ, as the comment above it says; one with ~ fails as analyzed, where a condition is
+// computed above what it guards.
 func TestQueriesAgainstPostgres(t *testing.T) {
 	w := newWorld(t)
 	text, err := os.ReadFile("testdata/queries.txt")
@@ -322,6 +331,7 @@ func TestQueriesAgainstPostgres(t *testing.T) {
 		if sql == "" || sql[0] == '#' || sql[0] == '!' {
 			continue
 		}
+		sql, lazy := strings.CutPrefix(sql, "~ ")
 		n++
 		sts, err := parse.Parse(sql)
 		ordered := err == nil && len(sts[0].Tree.GetSelectStmt().GetSortClause()) > 0
@@ -332,9 +342,11 @@ func TestQueriesAgainstPostgres(t *testing.T) {
 			continue
 		}
 		ours := w.run(node, ordered)
-		compare(t, "", sql, ours, theirs, node)
+		if !lazy {
+			compare(t, "", sql, ours, theirs, node)
+		}
 		optimized := plan.Optimize(node)
-		if got := w.run(optimized, ordered); !slices.Equal(got, ours) {
+		if got := w.run(optimized, ordered); lazy || !slices.Equal(got, ours) {
 			compare(t, "optimized: ", sql, got, theirs, optimized)
 		}
 	}

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/sql/expr"
@@ -151,7 +152,7 @@ func (a *analyzer) column(s *scope, names []string, loc int32) (expr.Expr, error
 	case 4:
 		return a.qualified(s, names[1], names[2], names[3], loc)
 	}
-	return nil, errs.SQL("42601", "improper qualified name (too many dotted names)").At(a.pos(loc))
+	return nil, errs.SQL("42601", "improper qualified name (too many dotted names): %s", strings.Join(names, ".")).At(a.pos(loc))
 }
 
 // unqualified looks for a column of that name, from the innermost level outwards, then for a relation: its whole row.
@@ -265,7 +266,7 @@ func (a *analyzer) missingItem(s *scope, schema, name string, loc int32) error {
 	}
 	e := errs.SQL("42P01", "invalid reference to FROM-clause entry for table %q", name).At(a.pos(loc))
 	if it.alias != name {
-		if visible, _, err := a.lookupItem(s, "", it.alias, loc); err == nil && visible != nil && visible.relation == it.relation {
+		if visible, _, err := a.lookupItem(s, "", it.alias, loc); err == nil && visible != nil && visible.relation == it.relation && visible.binding == it.binding {
 			return e.WithHint("Perhaps you meant to reference the table alias %q.", it.alias)
 		}
 	}
@@ -275,9 +276,13 @@ func (a *analyzer) missingItem(s *scope, schema, name string, loc int32) error {
 // anyItem finds an item by alias or by its relation, visible or not.
 func (a *analyzer) anyItem(s *scope, schema, name string) *item {
 	named, _ := a.lookupRelation(schema, name)
+	var with *Binding
+	if schema == "" {
+		with = lookupBinding(s, name)
+	}
 	for _, l := range levels(s) {
 		for _, it := range l.items {
-			if it.alias == name && it.alias != "" || named != nil && it.relation == named {
+			if it.alias == name && it.alias != "" || with != nil && it.binding == with || with == nil && named != nil && it.relation == named {
 				return it
 			}
 		}

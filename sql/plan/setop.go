@@ -27,6 +27,9 @@ func (a *analyzer) setQuery(sel *pg.SelectStmt, s *scope) (*outputs, error) {
 	q := &selection{a: a, sel: sel, s: newScope(s)}
 	it := &item{alias: "*SELECT* 1", columns: namedColumns(o.cols)}
 	q.s.items = []*item{it}
+	for i, leaf := range o.leaves {
+		q.s.level.items = append(q.s.level.items, &item{alias: "*SELECT* " + itoa(i+1), columns: namedColumns(leaf)})
+	}
 	for i, c := range o.cols {
 		q.targets = append(q.targets, target{expr: it.columns[i].expr, col: c, loc: o.location(i)})
 	}
@@ -70,7 +73,11 @@ func (a *analyzer) setSide(sel *pg.SelectStmt, s *scope) (*outputs, error) {
 		sel.WithClause == nil {
 		return a.setOperation(sel, s)
 	}
-	return a.outputs(sel, s, nil)
+	o, err := a.outputs(sel, s, nil)
+	if err == nil {
+		o.leaves = [][]Column{o.cols}
+	}
+	return o, err
 }
 
 // setOperation checks both sides and gives their columns common types.
@@ -87,7 +94,7 @@ func (a *analyzer) setOperation(sel *pg.SelectStmt, s *scope) (*outputs, error) 
 	if len(left.exprs) != len(right.exprs) {
 		return nil, errs.SQL("42601", "each %s query must have the same number of columns", op.name).At(a.pos(right.location(0)))
 	}
-	o := &outputs{a: a, locs: left.locs}
+	o := &outputs{a: a, locs: left.locs, leaves: append(left.leaves, right.leaves...)}
 	for i := range left.exprs {
 		es, t, err := a.common([]expr.Expr{left.exprs[i], right.exprs[i]}, []int32{left.location(i), right.location(i)}, op.name)
 		if err != nil {

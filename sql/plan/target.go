@@ -2,6 +2,7 @@ package plan
 
 import (
 	"strconv"
+	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 
@@ -100,7 +101,7 @@ func (a *analyzer) star(s *scope, rt *pg.ResTarget, in place) (out []target, ok 
 		names[i] = ref.Fields[i].GetString_().Sval
 	}
 	if len(names) > 3 {
-		return nil, true, errs.SQL("42601", "improper qualified name (too many dotted names)").At(a.pos(ref.Location))
+		return nil, true, errs.SQL("42601", "improper qualified name (too many dotted names): %s.*", strings.Join(names, ".")).At(a.pos(ref.Location))
 	}
 	name, schema := names[len(names)-1], ""
 	if len(names) > 1 {

@@ -109,19 +109,23 @@ func (a *analyzer) reading(s *scope, rv *pg.RangeVar) (*Binding, error) {
 	if s == nil {
 		s = a.base
 	}
+	b := lookupBinding(s, rv.Relname)
+	if b != nil && b.Modify != nil && len(b.Cols) == 0 {
+		return nil, errs.SQL("0A000", "WITH query %q does not have a RETURNING clause", b.Name).At(a.pos(rv.Location))
+	}
+	return b, nil
+}
+
+// lookupBinding finds the innermost common table expression of a name.
+func lookupBinding(s *scope, name string) *Binding {
 	for at := s; at != nil; at = at.outer {
 		for i := len(at.ctes) - 1; i >= 0; i-- {
-			b := at.ctes[i]
-			if b.Name != rv.Relname {
-				continue
+			if at.ctes[i].Name == name {
+				return at.ctes[i]
 			}
-			if b.Modify != nil && len(b.Cols) == 0 {
-				return nil, errs.SQL("0A000", "WITH query %q does not have a RETURNING clause", b.Name).At(a.pos(rv.Location))
-			}
-			return b, nil
 		}
 	}
-	return nil, nil
+	return nil
 }
 
 // laterHint says that a missing relation is a common table expression further on.
@@ -181,7 +185,9 @@ func (a *analyzer) recursive(c *pg.CommonTableExpr, s *scope) (*Binding, error) 
 		return nil, err
 	}
 	working := &scope{outer: inner, namesOnly: true, ctes: []*Binding{b}}
+	a.working = append(a.working, b)
 	right, err := a.outputs(sel.Rarg, working, nil)
+	a.working = a.working[:len(a.working)-1]
 	if err != nil {
 		return nil, err
 	}
@@ -234,7 +240,7 @@ func (a *analyzer) noRecursionLimits(sel *pg.SelectStmt) error {
 	var at *pg.Node
 	switch {
 	case len(sel.SortClause) > 0:
-		what, at = "ORDER BY", sel.SortClause[0]
+		what, at = "ORDER BY", sel.SortClause[0].GetSortBy().GetNode()
 	case sel.LimitOffset != nil:
 		what, at = "OFFSET", sel.LimitOffset
 	case sel.LimitCount != nil:
