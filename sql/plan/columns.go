@@ -97,7 +97,11 @@ func conjunction(list []expr.Expr) expr.Expr {
 // columnAt is column i of an operator's output.
 func columnAt(n Node, i int) *expr.Column {
 	c := n.Columns()[i]
-	return &expr.Column{Index: i, Typ: c.Type, Name: c.Name}
+	name := c.Name
+	if s, ok := n.(*Scan); ok && s.Alias != "" {
+		name = s.Alias + "." + name
+	}
+	return &expr.Column{Index: i, Typ: c.Type, Name: name}
 }
 
 // identity are all columns of an operator.

@@ -93,13 +93,17 @@ func RewriteExprs(n Node, f func(e expr.Expr, depth int) expr.Expr) Node {
 
 // rewriter rebuilds plans; either function may be nil.
 type rewriter struct {
-	expr     func(expr.Expr, int) expr.Expr
-	op       func(Node) Node
+	expr func(expr.Expr, int) expr.Expr
+	op   func(Node) Node
+	// place, when not nil, is called after op with the number of query levels around.
+	place    func(n Node, depth int) Node
 	bindings map[*Binding]*Binding
+	// flat leaves the plans of subqueries alone; keep changes bindings in place.
+	flat, keep bool
 }
 
 func newRewriter(e func(expr.Expr, int) expr.Expr, op func(Node) Node) *rewriter {
-	return &rewriter{e, op, map[*Binding]*Binding{}}
+	return &rewriter{expr: e, op: op, bindings: map[*Binding]*Binding{}}
 }
 
 func (r *rewriter) node(n Node, depth int) Node {
@@ -135,10 +139,17 @@ func (r *rewriter) node(n Node, depth int) Node {
 	if r.op != nil {
 		n = r.op(n)
 	}
+	if r.place != nil {
+		n = r.place(n, depth)
+	}
 	return n
 }
 
 func (r *rewriter) binding(b *Binding, depth int) *Binding {
+	if r.keep || r.flat {
+		b.Query, b.Recursive = r.node(b.Query, depth), r.node(b.Recursive, depth)
+		return b
+	}
 	c := *b
 	r.bindings[b] = &c
 	c.Query, c.Recursive = r.node(b.Query, depth), r.node(b.Recursive, depth)
@@ -152,7 +163,7 @@ func (r *rewriter) expression(e expr.Expr, depth int) expr.Expr {
 	}
 	e = expr.Rewrite(e, func(e expr.Expr) expr.Expr {
 		s, ok := e.(*expr.Subquery)
-		if !ok {
+		if !ok || r.flat {
 			return e
 		}
 		p := r.node(s.Plan.(Node), depth+1)
@@ -316,12 +327,36 @@ func (m *exprMapper) window(n *Window) Node {
 	return changedTo(m, n, &c)
 }
 
-// Outer reports whether a plan has a column that reaches out of it: its value depends on a surrounding query's row.
-func Outer(n Node) bool {
+// Outer reports whether a plan has a column that reaches out of it: its value depends on a surrounding query's row. It may
+// do so by way of a WITH query that is bound outside.
+func Outer(n Node) bool { return outer(n, map[*Binding]bool{}) }
+
+// outer looks into bindings that are not seen yet.
+func outer(n Node, seen map[*Binding]bool) bool {
 	found := false
 	WalkAll(n, func(e expr.Expr, depth int) {
 		if c, ok := e.(*expr.Column); ok && c.Depth > depth {
 			found = true
+		}
+	})
+	if found {
+		return true
+	}
+	eachNode(n, func(n Node) {
+		if w, ok := n.(*With); ok {
+			for _, b := range w.Bindings {
+				seen[b] = true
+			}
+		}
+	})
+	eachNode(n, func(n Node) {
+		s, ok := n.(*CTEScan)
+		if !ok || seen[s.Binding] {
+			return
+		}
+		seen[s.Binding] = true
+		for _, q := range []Node{s.Binding.Query, s.Binding.Recursive} {
+			found = found || q != nil && outer(q, seen)
 		}
 	})
 	return found

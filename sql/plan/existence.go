@@ -1,0 +1,190 @@
+package plan
+
+import (
+	"slices"
+
+	"github.com/miracledb/miracledb/sql/expr"
+	"github.com/miracledb/miracledb/views/catalog"
+)
+
+// existence turns conditions EXISTS, NOT EXISTS and IN (subquery) of a filter into joins that keep each left row at most
+// once.
+func existence(n Node) Node {
+	f, ok := n.(*Filter)
+	if !ok || pointRead(f) {
+		return n
+	}
+	var rest []expr.Expr
+	var joins []*Join
+	for _, c := range conjuncts(f.Cond) {
+		if j := existenceJoin(c, len(f.Input.Columns())); j != nil {
+			joins = append(joins, j)
+		} else {
+			rest = append(rest, c)
+		}
+	}
+	if len(joins) == 0 {
+		return n
+	}
+	out := filtered(f.Input, rest)
+	for _, j := range joins {
+		j.Left, j.Cols = out, out.Columns()
+		out = j
+	}
+	return out
+}
+
+// pointRead reports whether a filter finds at most one row of a table by its primary key: a subquery that runs once is
+// cheaper than a join.
+func pointRead(f *Filter) bool {
+	s, ok := f.Input.(*Scan)
+	if !ok || s.Relation.Kind != catalog.Table || len(s.Relation.Key) == 0 {
+		return false
+	}
+	fixed := map[int]bool{}
+	for _, c := range conjuncts(f.Cond) {
+		call, ok := c.(*expr.Call)
+		if !ok || call.Func.Name != "=" || len(call.Args) != 2 {
+			continue
+		}
+		for side := range 2 {
+			if col, ok := call.Args[side].(*expr.Column); ok && col.Depth == 0 && fixedValue(call.Args[1-side]) {
+				fixed[col.Index] = true
+			}
+		}
+	}
+	return !slices.ContainsFunc(s.Relation.Key, func(k int) bool { return !fixed[k] })
+}
+
+// existenceJoin makes the join of a condition over a left side of width columns; nil when the condition has another form.
+func existenceJoin(c expr.Expr, width int) *Join {
+	kind := Semi
+	if not, ok := c.(*expr.Not); ok {
+		kind, c = Anti, not.Arg
+	}
+	s, ok := c.(*expr.Subquery)
+	if !ok || volatile(s) || locks(s.Plan.(Node)) {
+		return nil
+	}
+	switch s.Kind {
+	case expr.Exists:
+		return existsJoin(s.Plan.(Node), kind, width)
+	case expr.AnyOf:
+		if kind == Semi { // NOT IN is NULL where a row of the subquery is: no anti join
+			return inJoin(s, width)
+		}
+	}
+	return nil
+}
+
+func existsJoin(n Node, kind JoinKind, width int) *Join {
+	for { // what does not change whether there is a row
+		switch x := n.(type) {
+		case *Project:
+			n = x.Input
+			continue
+		case *Sort:
+			n = x.Input
+			continue
+		case *Distinct:
+			n = x.Input
+			continue
+		case *Limit:
+			if count, ok := x.Count.(*expr.Const); ok && x.Offset == nil && !count.Value.IsNull() && count.Value.Int() > 0 {
+				n = x.Input
+				continue
+			}
+		}
+		break
+	}
+	right, conds, ok := detach(n)
+	if !ok || len(conds) == 0 {
+		return nil
+	}
+	return &Join{Kind: kind, Right: right, Cond: conjunction(inJoinRow(conds, width))}
+}
+
+func inJoin(s *expr.Subquery, width int) *Join {
+	if slices.ContainsFunc(s.Ops, func(f *expr.Func) bool { return f.Name != "=" }) {
+		return nil
+	}
+	n := s.Plan.(Node)
+	values := identity(n)
+	var right Node
+	var conds []expr.Expr
+	if !reaches(n, 1) {
+		right = dropLevel(n)
+	} else {
+		for {
+			p, ok := n.(*Project)
+			if !ok || slices.ContainsFunc(p.Exprs, hasSubquery) {
+				break
+			}
+			values, n = replaced(values, p.Exprs), p.Input
+		}
+		var ok bool
+		if right, conds, ok = detach(n); !ok {
+			return nil
+		}
+	}
+	conds = inJoinRow(conds, width)
+	for i, v := range inJoinRow(values, width) {
+		conds = append(conds, &expr.Call{Func: s.Ops[i], Args: []expr.Expr{s.Left[i], v}, Typ: boolean})
+	}
+	return &Join{Kind: Semi, Right: right, Cond: conjunction(conds)}
+}
+
+// detach takes the conditions that depend on the surrounding row out of a subquery; the rest must not depend on it.
+func detach(n Node) (rest Node, conds []expr.Expr, ok bool) {
+	var own []expr.Expr
+	for {
+		f, isFilter := n.(*Filter)
+		if !isFilter {
+			break
+		}
+		for _, c := range conjuncts(f.Cond) {
+			if exprReaches(c) {
+				conds = append(conds, c)
+			} else {
+				own = append(own, c)
+			}
+		}
+		n = f.Input
+	}
+	if reaches(n, 1) {
+		return nil, nil, false
+	}
+	return dropLevel(filtered(n, own)), conds, true
+}
+
+// exprReaches reports whether an expression reads the row around its own query.
+func exprReaches(e expr.Expr) bool {
+	found := false
+	walkExprAll(e, 0, func(e expr.Expr, depth int) {
+		c, ok := e.(*expr.Column)
+		found = found || ok && c.Depth == depth+1
+	})
+	return found
+}
+
+// inJoinRow gives expressions of a subquery, over its row and the one around it, as ones over the joined row of the two:
+// the surrounding row has width columns.
+func inJoinRow(list []expr.Expr, width int) []expr.Expr {
+	out := make([]expr.Expr, len(list))
+	for i, e := range list {
+		out[i] = deep(e, func(e expr.Expr, depth int) expr.Expr {
+			c, ok := e.(*expr.Column)
+			if !ok || c.Depth < depth {
+				return e
+			}
+			r := *c
+			if c.Depth == depth {
+				r.Index += width
+			} else {
+				r.Depth--
+			}
+			return &r
+		})
+	}
+	return out
+}
