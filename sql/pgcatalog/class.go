@@ -90,7 +90,7 @@ func (c *scan) addAttribute(r *catalog.Relation, attnum int16, col *catalog.Colu
 	c.add(fields{"attrelid": num(r.ID), "attname": text(col.Name), "atttypid": num(info.OID), "attstattarget": num(-1),
 		"attlen": num(info.Len), "attnum": num(attnum), "attndims": num(dims), "attcacheoff": num(-1),
 		"atttypmod": num(col.Type.TypMod()), "attbyval": boolean(info.ByVal), "attalign": char(info.Align),
-		"attstorage": char(info.Storage), "attnotnull": boolean(col.NotNull), "atthasdef": boolean(col.Default != ""),
+		"attstorage": char(info.Storage), "attnotnull": boolean(notNull(r, col)), "atthasdef": boolean(col.Default != ""),
 		"attislocal": boolean(true), "attcollation": num(info.Collation)})
 }
 

@@ -57,7 +57,7 @@ func isColumns(c *scan) {
 			f := c.typeFields(col.Type)
 			f["table_catalog"], f["table_schema"], f["table_name"] = c.here(), text(r.Schema), text(r.Name)
 			f["column_name"], f["ordinal_position"], f["column_default"] = text(col.Name), num(i+1), some(col.Default)
-			f["is_nullable"], f["dtd_identifier"] = yesNo(!col.NotNull), text(decimal(i+1))
+			f["is_nullable"], f["dtd_identifier"] = yesNo(!notNull(r, col)), text(decimal(i+1))
 			f["is_self_referencing"], f["is_identity"], f["identity_cycle"] = yesNo(false), yesNo(false), yesNo(false)
 			f["is_generated"], f["is_updatable"] = text("NEVER"), yesNo(insertable(r))
 			c.add(f)

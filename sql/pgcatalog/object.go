@@ -171,6 +171,11 @@ func attnums(r *catalog.Relation, columns []int) []int16 {
 	return out
 }
 
+// notNull is attnotnull: nothing checks what a view gives, so PostgreSQL says no there.
+func notNull(r *catalog.Relation, col *catalog.Column) bool {
+	return col.NotNull && r.Kind != catalog.View && r.Kind != catalog.MaterializedView
+}
+
 func columnNames(r *catalog.Relation, columns []int) []string {
 	out := make([]string, len(columns))
 	for i, c := range columns {

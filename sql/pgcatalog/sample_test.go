@@ -81,7 +81,7 @@ func sample(t testing.TB) *sampleSession {
 	define(16390, &catalog.Relation{Schema: "public", Name: "orders__rejected", Kind: catalog.Rejected, Columns: catalog.RejectedColumns,
 		Key: catalog.RejectedKey, Of: 16395})
 	define(16400, clicks)
-	define(16411, &catalog.Relation{Schema: "public", Name: "v_orders", Kind: catalog.View, Query: "SELECT id, amount FROM orders WHERE amount > 10",
+	define(16411, &catalog.Relation{Schema: "public", Name: "v_orders", Kind: catalog.View, Query: "SELECT id FROM orders WHERE amount > 10",
 		DependsOn: []delta.RelationID{16395}, Columns: orders.Columns[:1:1]})
 	define(16415, &catalog.Relation{Schema: "public", Name: "totals", Kind: catalog.MaterializedView, Key: []int{0}, KeyID: 16416,
 		Query: "SELECT customer_id, sum(amount) AS total FROM orders GROUP BY customer_id", DependsOn: []delta.RelationID{16395},
