@@ -48,6 +48,8 @@ type analyzer struct {
 	// locations are where leaves stand that are looked at again later: untyped constants and parameters when they get their
 	// type, columns when grouping finds them.
 	locations map[expr.Expr]int32
+	// records are the fields of columns that hold records.
+	records map[expr.Expr][]row.Column
 	// undecided is the error of a parameter that was to be text and something else.
 	undecided error
 	// stars are the columns that each * of a view's query stands for, by its place; nil for other statements.
@@ -62,7 +64,8 @@ type analyzer struct {
 }
 
 func newAnalyzer(st *parse.Statement, o Options) *analyzer {
-	return &analyzer{st: st, o: o, params: append([]row.Type(nil), o.ParamTypes...), locations: map[expr.Expr]int32{}}
+	return &analyzer{st: st, o: o, params: append([]row.Type(nil), o.ParamTypes...), locations: map[expr.Expr]int32{},
+		records: map[expr.Expr][]row.Column{}}
 }
 
 // at gives an error the position of a tree's location, unless it has one.

@@ -25,6 +25,8 @@ type Column struct {
 	// Relation and Attribute name the table column that this one is, for RowDescription; zero for an expression.
 	Relation  uint32
 	Attribute int16
+	// Fields are those of a record, nil where only its values know them: (column).field.
+	Fields *row.Schema
 }
 
 // Output is embedded by every operator.

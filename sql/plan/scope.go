@@ -129,7 +129,11 @@ func (a *analyzer) reference(c *itemColumn, depth int, loc int32) expr.Expr {
 		if !ok {
 			return e
 		}
-		return a.locate(&expr.Column{Depth: col.Depth + depth, Index: col.Index, Typ: col.Typ, Name: col.Name}, loc)
+		out := a.locate(&expr.Column{Depth: col.Depth + depth, Index: col.Index, Typ: col.Typ, Name: col.Name}, loc)
+		if c.Fields != nil {
+			a.records[out] = c.Fields.Columns
+		}
+		return out
 	})
 }
 

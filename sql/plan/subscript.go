@@ -176,7 +176,7 @@ func (a *analyzer) field(e expr.Expr, name string, loc int32) (expr.Expr, error)
 		return nil, a.at(loc, errs.SQL("42809", "column notation .%s applied to type %s, which is not a composite type", name, baseName(e.Type())))
 	}
 	e = a.settle(e)
-	for i, c := range fieldsOf(e) {
+	for i, c := range a.fieldsOf(e) {
 		if c.Name == name {
 			return &expr.Field{Arg: e, Index: i, Typ: c.Type}, nil
 		}
@@ -185,7 +185,7 @@ func (a *analyzer) field(e expr.Expr, name string, loc int32) (expr.Expr, error)
 }
 
 // fieldsOf are the fields of a record, nil where only its values know them.
-func fieldsOf(e expr.Expr) []row.Column {
+func (a *analyzer) fieldsOf(e expr.Expr) []row.Column {
 	var out []row.Column
 	switch x := e.(type) {
 	case *expr.Record:
@@ -196,6 +196,8 @@ func fieldsOf(e expr.Expr) []row.Column {
 		}
 	case *expr.Call:
 		out = setColumns(x)
+	case *expr.Column:
+		out = a.records[x]
 	case *expr.Subquery:
 		if n, ok := x.Plan.(Node); ok && len(n.Columns()) > 1 {
 			for _, c := range n.Columns() {

@@ -7,6 +7,7 @@ import (
 	pg "github.com/pganalyze/pg_query_go/v6"
 
 	"github.com/miracledb/miracledb/internal/errs"
+	"github.com/miracledb/miracledb/internal/row"
 	"github.com/miracledb/miracledb/sql/expr"
 )
 
@@ -47,6 +48,11 @@ func (a *analyzer) targetList(s *scope, list []*pg.Node, in place) ([]target, er
 			t.col.Name = outputName(rt.Val)
 		}
 		t.col.Relation, t.col.Attribute = origin(s, e)
+		if e.Type().OID == row.Record {
+			if fields := a.fieldsOf(e); fields != nil {
+				t.col.Fields = &row.Schema{Columns: fields}
+			}
+		}
 		out = append(out, t)
 	}
 	return out, nil
@@ -148,24 +154,22 @@ func (a *analyzer) recordStar(s *scope, ind *pg.A_Indirection, in place) ([]targ
 		return nil, err
 	}
 	var out []target
-	switch e := e.(type) {
-	case *expr.Record:
-		for i, f := range e.Fields {
+	if r, ok := e.(*expr.Record); ok {
+		for i, f := range r.Fields {
 			name := "f" + itoa(i+1)
-			if i < len(e.Names) {
-				name = e.Names[i]
+			if i < len(r.Names) {
+				name = r.Names[i]
 			}
 			out = append(out, target{expr: f, col: Column{Name: name, Type: f.Type()}, loc: location(arg)})
 		}
 		return out, nil
-	case *expr.Call:
-		if len(e.Func.SetColumns) > 1 {
-			for i, c := range e.Func.SetColumns {
-				f := &expr.Field{Arg: e, Index: i, Typ: c.Type}
-				out = append(out, target{expr: f, col: Column{Name: c.Name, Type: c.Type}, loc: location(arg)})
-			}
-			return out, nil
+	}
+	if fields := a.fieldsOf(e); len(fields) > 1 {
+		for i, c := range fields {
+			f := &expr.Field{Arg: e, Index: i, Typ: c.Type}
+			out = append(out, target{expr: f, col: Column{Name: c.Name, Type: c.Type}, loc: location(arg)})
 		}
+		return out, nil
 	}
 	return nil, errs.SQL("42809", "type %s is not composite", e.Type()).At(a.pos(location(arg)))
 }
