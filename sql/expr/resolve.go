@@ -164,11 +164,19 @@ func (c *candidate) exact(args []row.Type) bool {
 	return true
 }
 
-func (c *candidate) accepts(args []row.Type) bool {
+// castable reports whether each argument for itself may be given to c.
+func (c *candidate) castable(args []row.Type) bool {
 	for i, a := range args {
 		if !CanCast(a.OID, c.args[i], Implicit) {
 			return false
 		}
+	}
+	return true
+}
+
+func (c *candidate) accepts(args []row.Type) bool {
+	if !c.castable(args) {
+		return false
 	}
 	_, _, err := c.unify(args)
 	return err == nil
@@ -186,7 +194,7 @@ func choose(all []candidate, args []row.Type) (*candidate, error) {
 		if len(fit) == 1 {
 			return &fit[0], nil
 		}
-		if len(all) == 1 && len(all[0].args) > 0 { // say what is wrong with the only one's polymorphic types
+		if len(all) == 1 && all[0].castable(args) { // say what is wrong with the only one's polymorphic types
 			if _, _, err := all[0].unify(args); err != nil && strings.HasPrefix(err.Error(), "could not determine") {
 				return nil, err
 			}

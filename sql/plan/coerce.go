@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"errors"
 	"strings"
 	"time"
 
@@ -173,7 +174,7 @@ func (a *analyzer) common(es []expr.Expr, locs []int32, what string) ([]expr.Exp
 	if err != nil {
 		at := len(es) - 1
 		for n := 2; n < len(es); n++ {
-			if _, short := expr.CommonType(types[:n], what); short != nil {
+			if _, short := expr.CommonType(types[:n], what); state(short) == state(err) {
 				at = n - 1
 				break
 			}
@@ -187,6 +188,15 @@ func (a *analyzer) common(es []expr.Expr, locs []int32, what string) ([]expr.Exp
 		}
 	}
 	return out, t, nil
+}
+
+// state is an error's SQLSTATE.
+func state(err error) string {
+	var e *errs.Error
+	if errors.As(err, &e) {
+		return e.State
+	}
+	return ""
 }
 
 // condition is expression + coerce to boolean: "argument of WHERE must be type boolean, not type integer" (42804).

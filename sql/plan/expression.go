@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"errors"
 	"math"
 	"strconv"
 	"strings"
@@ -254,13 +255,7 @@ func (a *analyzer) caseOf(s *scope, c *pg.CaseExpr, in place) (expr.Expr, error)
 		subject = a.settle(subject)
 	}
 	out := &expr.Case{}
-	results := []expr.Expr{a.mark(&expr.Const{Typ: row.T(row.Unknown)}, -1)} // ELSE comes first, as in PostgreSQL
-	locs := []int32{location(c.Defresult)}
-	if c.Defresult != nil {
-		if results[0], err = a.expression(s, c.Defresult, in); err != nil {
-			return nil, err
-		}
-	}
+	results, locs := make([]expr.Expr, 1), []int32{location(c.Defresult)} // ELSE decides before the others, as in PostgreSQL
 	for _, n := range c.Args {
 		w := n.GetCaseWhen()
 		cond, err := a.when(s, subject, w, in)
@@ -274,8 +269,14 @@ func (a *analyzer) caseOf(s *scope, c *pg.CaseExpr, in place) (expr.Expr, error)
 		out.Whens = append(out.Whens, expr.When{Cond: cond})
 		results, locs = append(results, then), append(locs, location(w.Result))
 	}
+	results[0] = &expr.Const{Typ: row.T(row.Unknown)}
+	if c.Defresult != nil {
+		if results[0], err = a.expression(s, c.Defresult, in); err != nil {
+			return nil, err
+		}
+	}
 	if results, out.Typ, err = a.common(results, locs, "CASE"); err != nil {
-		return nil, err
+		return nil, caseError(err, a.pos(locs[0]))
 	}
 	if c.Defresult != nil {
 		out.Else = results[0]
@@ -284,6 +285,21 @@ func (a *analyzer) caseOf(s *scope, c *pg.CaseExpr, in place) (expr.Expr, error)
 		out.Whens[i].Then = results[i+1]
 	}
 	return out, noSetIn(out, "CASE")
+}
+
+// caseError names the branch that a CASE could not convert.
+func caseError(err error, elseAt int) error {
+	var e *errs.Error
+	if !errors.As(err, &e) || e.State != "42846" {
+		return err
+	}
+	branch := "CASE/WHEN"
+	if e.Position == elseAt {
+		branch = "CASE/ELSE"
+	}
+	placed := *e
+	placed.Message = strings.Replace(e.Message, "CASE", branch, 1)
+	return &placed
 }
 
 // when is the condition of one branch; subject, when not nil, is what a simple CASE compares.

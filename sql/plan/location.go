@@ -22,6 +22,9 @@ func location(n *pg.Node) int32 {
 	case *pg.Node_FuncCall:
 		return leftmost(x.FuncCall.Location, listLocation(x.FuncCall.Args))
 	case *pg.Node_TypeCast:
+		if c := x.TypeCast.Arg.GetAConst(); c != nil && (c.Isnull || c.GetSval() != nil) { // date '2020-01-01' is a constant
+			return c.Location
+		}
 		return leftmost(leftmost(x.TypeCast.Location, location(x.TypeCast.Arg)), x.TypeCast.TypeName.GetLocation())
 	case *pg.Node_NullTest:
 		return leftmost(x.NullTest.Location, location(x.NullTest.Arg))

@@ -149,14 +149,17 @@ func (a *analyzer) between(s *scope, x *pg.A_Expr, in place) (expr.Expr, error) 
 		return nil, err
 	}
 	nodes := x.Rexpr.GetList().GetItems()
-	bounds, err := a.separate(s, nodes, in)
-	if err != nil {
-		return nil, err
-	}
-	if len(bounds) != 2 {
+	if len(nodes) != 2 {
 		return nil, a.at(x.Location, errs.SQL("42601", "BETWEEN needs two bounds"))
 	}
+	bounds := make([]expr.Expr, 2)
 	compare := func(op string, bound int) (expr.Expr, error) {
+		if bounds[bound] == nil {
+			var err error
+			if bounds[bound], err = a.expression(s, nodes[bound], in); err != nil {
+				return nil, err
+			}
+		}
 		return a.operatorAt(op, value, bounds[bound], x.Location, location(x.Lexpr), location(nodes[bound]))
 	}
 	within := func(low, high int) (expr.Expr, error) {
@@ -317,6 +320,12 @@ func (a *analyzer) inArray(op string, left expr.Expr, list []expr.Expr, nodes []
 	if err != nil || t.OID == row.Record || t.Array().OID == 0 {
 		return nil, nil
 	}
+	elems := make([]expr.Expr, len(list))
+	for i, e := range list {
+		if elems[i], err = a.coerce(e, t, expr.Implicit, location(nodes[i]), "IN"); err != nil {
+			return nil, err
+		}
+	}
 	f, castTo, _, err := expr.ResolveOperator(op, left.Type(), t)
 	if err != nil {
 		return nil, a.at(x.Location, err)
@@ -324,11 +333,7 @@ func (a *analyzer) inArray(op string, left expr.Expr, list []expr.Expr, nodes []
 	if left, err = a.coerce(left, castTo[0], expr.Implicit, location(x.Lexpr), ""); err != nil {
 		return nil, err
 	}
-	elems := make([]expr.Expr, len(list))
-	for i, e := range list {
-		if e, err = a.coerce(e, t, expr.Implicit, location(nodes[i]), "IN"); err != nil {
-			return nil, err
-		}
+	for i, e := range elems {
 		if elems[i], err = a.coerce(e, castTo[1], expr.Implicit, location(nodes[i]), "IN"); err != nil {
 			return nil, err
 		}
@@ -353,38 +358,38 @@ func (a *analyzer) compareRows(op string, left, right []expr.Expr, x *pg.A_Expr)
 	pair := func(op string, i int) (expr.Expr, error) {
 		return a.operatorAt(op, left[i], right[i], x.Location, leftLocs[i], rightLocs[i])
 	}
-	if op == "=" || op == "<>" || len(left) == 1 || !ok {
-		tests := make([]expr.Expr, len(left))
-		for i := range left {
-			var err error
-			if tests[i], err = pair(op, i); err != nil {
-				return nil, err
-			}
-			if t := tests[i].Type(); t.OID != row.Bool {
-				return nil, a.at(x.Location, errs.SQL("42804", "row comparison operator must yield type boolean, not type %s", baseName(t)))
-			}
+	tests := make([]expr.Expr, len(left))
+	for i := range left {
+		var err error
+		if tests[i], err = pair(op, i); err != nil {
+			return nil, err
 		}
-		if !ok && len(left) > 1 {
-			return nil, a.at(x.Location, errs.SQL("0A000", "could not determine interpretation of row comparison operator %s", op).
-				WithHint("Row comparison operators must be associated with btree operator families."))
+		if t := tests[i].Type(); t.OID != row.Bool {
+			return nil, a.at(x.Location, errs.SQL("42804", "row comparison operator must yield type boolean, not type %s", baseName(t)))
 		}
-		if op == "=" {
-			return conjunction(tests), nil
-		}
-		return disjunction(tests), nil
 	}
-	result, err := pair(op, len(left)-1)
-	for i := len(left) - 2; i >= 0 && err == nil; i-- {
-		var decided, same expr.Expr
-		if decided, err = pair(strict, i); err != nil {
-			break
+	switch {
+	case op == "=":
+		return conjunction(tests), nil
+	case op == "<>" || len(tests) == 1:
+		return disjunction(tests), nil
+	case !ok:
+		return nil, a.at(x.Location, errs.SQL("0A000", "could not determine interpretation of row comparison operator %s", op).
+			WithHint("Row comparison operators must be associated with btree operator families."))
+	}
+	result := tests[len(tests)-1]
+	for i := len(left) - 2; i >= 0; i-- {
+		decided, err := pair(strict, i)
+		if err != nil {
+			return nil, err
 		}
-		if same, err = pair("=", i); err != nil {
-			break
+		same, err := pair("=", i)
+		if err != nil {
+			return nil, err
 		}
 		result = &expr.Or{Args: []expr.Expr{decided, &expr.And{Args: []expr.Expr{same, result}}}}
 	}
-	return result, err
+	return result, nil
 }
 
 // rowLocations are the places of a row's fields; loc for those of another expression.

@@ -96,7 +96,6 @@ func (a *analyzer) indirection(s *scope, x *pg.A_Indirection, in place) (expr.Ex
 
 // subscript is e[i] and e[l:u].
 func (a *analyzer) subscript(s *scope, e expr.Expr, list []*pg.A_Indices, loc int32, in place) (expr.Expr, error) {
-	e = a.settle(e)
 	t := e.Type()
 	out := &expr.Subscript{Arg: e}
 	elem := t.Element()
