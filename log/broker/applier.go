@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"sync"
@@ -53,9 +54,11 @@ type applier struct {
 	rolls    map[log.TopicID]roll
 	rollsOf  uint64 // state.changes at which rolls was made
 	finishAt func() *checkpoint
+	given    segment.Retired // files given up, no longer named by the next snapshot
 
 	mu struct {
 		sync.Mutex
+		tasks       []task
 		checkpoints []*checkpoint
 		ended       bool
 		clean       bool
@@ -121,6 +124,45 @@ func (a *applier) next() (c *checkpoint, ended, clean bool) {
 	return c, a.mu.ended, a.mu.clean
 }
 
+// task is something that the cleaner has done between two pieces of applying.
+type task struct {
+	run  func() error
+	done chan error
+}
+
+// do runs f on the applying goroutine, when everything applied is flushed, and waits for it.
+func (a *applier) do(ctx context.Context, f func() error) error {
+	t := task{f, make(chan error, 1)}
+	a.mu.Lock()
+	a.mu.tasks = append(a.mu.tasks, t)
+	a.mu.Unlock()
+	a.poke()
+	select {
+	case err := <-t.done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (a *applier) runTasks() {
+	a.mu.Lock()
+	tasks := a.mu.tasks
+	a.mu.tasks = nil
+	a.mu.Unlock()
+	for _, t := range tasks {
+		t.done <- t.run()
+	}
+}
+
+// replace puts a compacted file in the place of the ones that it was made of.
+func (a *applier) replace(ctx context.Context, store *segment.Store, r *segment.Rewritten, cleaned int64) error {
+	return a.do(ctx, func() error {
+		a.given = append(a.given, store.Replace(r, cleaned)...)
+		return nil
+	})
+}
+
 func (a *applier) pop() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -132,6 +174,7 @@ func (a *applier) run() error {
 	pace := time.NewTimer(applyPace)
 	defer pace.Stop()
 	for {
+		a.runTasks()
 		c, ended, clean := a.next()
 		if c == nil && !ended && a.budget.taken() < min(applyBytes, a.budget.limit)/2 {
 			pace.Reset(applyPace)
@@ -291,7 +334,7 @@ func (a *applier) adopt(p log.Partition, s *segment.Store) {
 // unnecessary goes.
 func (a *applier) save(c *checkpoint) error {
 	gone := a.purgeable(c)
-	retired := a.retire()
+	a.given = append(a.given, a.retire()...)
 	for p, store := range a.stores {
 		if !gone[p.Topic] && store.Dirty() {
 			if err := store.Sync(); err != nil {
@@ -321,9 +364,10 @@ func (a *applier) save(c *checkpoint) error {
 	if err := a.journal.Release(c.place); err != nil {
 		return err
 	}
-	if err := retired.Remove(); err != nil {
+	if err := a.given.Remove(); err != nil {
 		return err
 	}
+	a.given = nil
 	return a.purge(gone)
 }
 

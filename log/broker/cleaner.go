@@ -18,6 +18,8 @@ type cleaner struct {
 	broker *Broker
 	every  time.Duration
 	clock  clock.Clock
+	// damaged are partitions whose compaction has met damage: they are left as they are until the next start.
+	damaged map[log.Partition]bool
 }
 
 func (c *cleaner) run(ctx context.Context) {
@@ -37,6 +39,9 @@ func (c *cleaner) run(ctx context.Context) {
 // pass looks at every partition once.
 func (c *cleaner) pass(ctx context.Context) error {
 	if err := c.retain(ctx); err != nil {
+		return err
+	}
+	if err := c.compact(ctx); err != nil {
 		return err
 	}
 	if c.retirable() {

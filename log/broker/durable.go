@@ -197,8 +197,7 @@ func (d *durable) bounds(p log.Partition) (log.Bounds, error) {
 	}
 	clean := max(ps.clean, ps.start)
 	if v := d.mu.partitions[p]; v != nil && v.store != nil {
-		_, cleaned := v.store.Segments()
-		clean = max(clean, cleaned)
+		clean = max(clean, v.store.Whole())
 	}
 	return log.Bounds{Start: ps.start, End: ps.next, Clean: clean}, nil
 }

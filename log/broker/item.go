@@ -55,7 +55,7 @@ func inspect(a log.Append) (*item, error) {
 		parts: make([]part, len(a.Batches)),
 	}
 	for i := range a.Batches {
-		if err := it.inspectBatch(i, record.Parse); err != nil {
+		if err := it.inspectBatch(i, record.Parse, appended); err != nil {
 			return nil, err
 		}
 	}
@@ -66,7 +66,7 @@ func inspect(a log.Append) (*item, error) {
 func recovered(e log.Entry) (*item, error) {
 	it := &item{entry: e, parts: make([]part, len(e.Batches))}
 	for i := range e.Batches {
-		if err := it.inspectBatch(i, parseChecked); err != nil {
+		if err := it.inspectBatch(i, parseChecked, appended); err != nil {
 			return nil, errs.New(errs.Corrupt, "append %v: %w", e.Position, err)
 		}
 	}
@@ -85,7 +85,12 @@ func parseChecked(p []byte) (record.Batch, []byte, error) {
 	return b, p[len(b.Bytes):], nil
 }
 
-func (it *item) inspectBatch(i int, parse func([]byte) (record.Batch, []byte, error)) error {
+// appended and kept are what inspectBatch asks of a batch: one that is appended is whole, one that was kept may have lost
+// records.
+func appended(b *record.Batch) error { return b.ValidateProduced() }
+func kept(*record.Batch) error       { return nil }
+
+func (it *item) inspectBatch(i int, parse func([]byte) (record.Batch, []byte, error), validate func(*record.Batch) error) error {
 	pb, pt := &it.entry.Batches[i], &it.parts[i]
 	pt.producer.id = -1
 	it.size += int64(len(pb.Batch))
@@ -94,15 +99,15 @@ func (it *item) inspectBatch(i int, parse func([]byte) (record.Batch, []byte, er
 	for rest := pb.Batch; len(rest) > 0 || first; first = false {
 		b, next, err := parse(rest)
 		if err == nil {
-			err = b.ValidateProduced()
+			err = validate(&b)
 		}
 		if err != nil {
 			return errs.New(errs.KindOf(err), "batch %d: %w", i, err)
 		}
-		if int64(pb.Records)+int64(b.Count) > 1<<31-1 {
+		if int64(pb.Records)+int64(b.Offsets()) > 1<<31-1 {
 			return errs.New(errs.Limit, "%w: batch %d has over 2^31-1 records", log.ErrTooLarge, i)
 		}
-		pb.Records += b.Count
+		pb.Records += b.Offsets()
 		it.largest = max(it.largest, len(b.Bytes))
 		if first || b.MaxTimestamp > pt.maxTimestamp {
 			pt.maxTimestamp = b.MaxTimestamp

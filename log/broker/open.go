@@ -108,7 +108,7 @@ func assemble(opts Options, dirs directories, s *state, held map[string]log.Posi
 		wake: make(chan struct{}, 1), stores: map[log.Partition]*segment.Store{}, touched: map[*segment.Store]bool{},
 		appended: s.sequence, finishAt: b.cut,
 	}
-	b.cleaner = &cleaner{broker: b, every: opts.CleanInterval, clock: opts.Clock}
+	b.cleaner = &cleaner{broker: b, every: opts.CleanInterval, clock: opts.Clock, damaged: map[log.Partition]bool{}}
 	return b
 }
 

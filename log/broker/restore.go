@@ -119,7 +119,8 @@ func (r *restoring) add(e log.Entry) error {
 
 // batch checks one batch against the offsets restored so far.
 func (r *restoring) batch(it *item, i int) error {
-	if err := it.inspectBatch(i, record.Parse); err != nil {
+	taken := it.entry.Batches[i].Records
+	if err := it.inspectBatch(i, record.Parse, kept); err != nil {
 		return err
 	}
 	pb := &it.entry.Batches[i]
@@ -127,9 +128,11 @@ func (r *restoring) batch(it *item, i int) error {
 	if err != nil {
 		return err
 	}
-	if first.BaseOffset != pb.BaseOffset {
-		return errs.New(errs.Invalid, "a batch with offset %d is said to be at %d", first.BaseOffset, pb.BaseOffset)
+	// Compaction may have taken records, and whole record batches, out.
+	if end := first.BaseOffset + int64(pb.Records); first.BaseOffset < pb.BaseOffset || end > pb.BaseOffset+int64(taken) {
+		return errs.New(errs.Invalid, "batches of offsets %d to %d are said to be at %d", first.BaseOffset, end, pb.BaseOffset)
 	}
+	pb.Records = taken
 	if id := it.parts[i].producer.id; id >= r.producerIDs {
 		r.producerIDs = id + 1
 	}

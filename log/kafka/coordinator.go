@@ -175,7 +175,7 @@ func (c *coordinator) offsetsTopic(ctx context.Context) (log.Topic, error) {
 	if topic, ok := c.log.Topic(log.OffsetsTopic); ok {
 		return topic, nil
 	}
-	topic, err := c.catalog.CreateTopic(ctx, log.OffsetsTopic, 1, map[string]string{"cleanup.policy": "compact"})
+	topic, err := c.catalog.CreateTopic(ctx, log.OffsetsTopic, 1, map[string]string{"cleanup.policy": "compact", "segment.bytes": "104857600"})
 	if errs.Is(err, errs.Exists) {
 		if other, ok := c.log.Topic(log.OffsetsTopic); ok {
 			return other, nil

@@ -36,16 +36,20 @@ func (b *Builder) Add(timestamp int64, key, value []byte, headers ...Header) {
 		b.baseTimestamp, b.maxTimestamp = timestamp, timestamp
 	}
 	b.maxTimestamp = max(b.maxTimestamp, timestamp)
-	delta := timestamp - b.baseTimestamp
+	b.body = appendRecord(b.body, timestamp-b.baseTimestamp, int64(b.count), key, value, headers)
+	b.count++
+}
 
-	size := 1 + varintSize(delta) + varintSize(int64(b.count)) + fieldSize(key) + fieldSize(value) + varintSize(int64(len(headers)))
+// appendRecord encodes a record: its timestamp and offset relative to the batch's.
+func appendRecord(p []byte, timestamp, offset int64, key, value []byte, headers []Header) []byte {
+	size := 1 + varintSize(timestamp) + varintSize(offset) + fieldSize(key) + fieldSize(value) + varintSize(int64(len(headers)))
 	for _, h := range headers {
 		size += varintSize(int64(len(h.Key))) + len(h.Key) + fieldSize(h.Value)
 	}
-	p := binary.AppendVarint(b.body, int64(size))
+	p = binary.AppendVarint(p, int64(size))
 	p = append(p, 0)
-	p = binary.AppendVarint(p, delta)
-	p = binary.AppendVarint(p, int64(b.count))
+	p = binary.AppendVarint(p, timestamp)
+	p = binary.AppendVarint(p, offset)
 	p = appendField(p, key)
 	p = appendField(p, value)
 	p = binary.AppendVarint(p, int64(len(headers)))
@@ -54,8 +58,7 @@ func (b *Builder) Add(timestamp int64, key, value []byte, headers ...Header) {
 		p = append(p, h.Key...)
 		p = appendField(p, h.Value)
 	}
-	b.body = p
-	b.count++
+	return p
 }
 
 // Producer marks the next batch as an idempotent producer's.

@@ -25,7 +25,9 @@ func (s *Store) Segments() (infos []Info, cleaned int64) {
 	for i, f := range s.mu.segments {
 		one := Info{Base: f.state.Base, Next: s.mu.end, Size: f.flushed, MaxTimestamp: f.published, Created: f.state.Created,
 			Last: f.sequence, Generation: f.state.Generation}
-		if i+1 < len(s.mu.segments) {
+		if i+1 == len(s.mu.segments) {
+			one.Closed = s.mu.sealed
+		} else {
 			one.Next, one.Closed = s.mu.segments[i+1].state.Base, true
 		}
 		infos = append(infos, one)
@@ -33,8 +35,27 @@ func (s *Store) Segments() (infos []Info, cleaned int64) {
 	return infos, s.mu.cleaned
 }
 
-// Seal makes the next append begin a new file, so that the last one can be cleaned. It belongs to the appending goroutine.
-func (s *Store) Seal() { s.sealed = s.size > 0 }
+// Whole is the first offset from which on cleaning has removed nothing.
+func (s *Store) Whole() int64 {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	next := s.mu.end
+	for i := len(s.mu.segments) - 1; i >= 0; i-- {
+		if s.mu.segments[i].state.Generation > 0 {
+			return next
+		}
+		next = s.mu.segments[i].state.Base
+	}
+	return 0
+}
+
+// Seal makes the next append begin a new file, so that the last one can be cleaned. It belongs to the appending goroutine,
+// which has flushed.
+func (s *Store) Seal() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.sealed = s.size > 0
+}
 
 // Retired are files that a Store has given up: they may go once no snapshot names them.
 type Retired []*file

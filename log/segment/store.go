@@ -69,7 +69,6 @@ type Store struct {
 	size     int64  // of the last segment, buffer included
 	end      int64  // offset after the last appended batch
 	newFiles bool   // directory entries to sync
-	sealed   bool   // the next append begins a new file
 	dirty    []*file
 
 	mu struct {
@@ -77,6 +76,7 @@ type Store struct {
 		segments []*file
 		end      int64 // offset after the last flushed batch
 		cleaned  int64
+		sealed   bool // the next append begins a new file
 	}
 }
 
@@ -139,7 +139,7 @@ func (s *Store) Append(b Batch) (Place, error) {
 func (s *Store) full(f *file, b *Batch) bool {
 	room := cmp.Or(b.MaxBytes, int64(s.opts.SegmentSize))
 	old := b.MaxAge > 0 && f.state.Created != 0 && b.Time-f.state.Created >= int64(b.MaxAge)
-	return s.size > 0 && (s.sealed || old || s.size+int64(len(b.Bytes)) > min(room, maxSegment))
+	return s.size > 0 && (s.mu.sealed || old || f.state.Generation > 0 || s.size+int64(len(b.Bytes)) > min(room, maxSegment))
 }
 
 func (s *Store) put(p []byte) error {
@@ -288,9 +288,9 @@ func (s *Store) roll(b Batch) (*file, error) {
 	f.open.data = data
 	s.newFiles = true
 	s.mu.Lock()
-	s.mu.segments = append(s.mu.segments, f)
+	s.mu.segments, s.mu.sealed = append(s.mu.segments, f), false
 	s.mu.Unlock()
-	s.size, s.sealed = 0, false
+	s.size = 0
 	return f, nil
 }
 

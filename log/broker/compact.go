@@ -1,0 +1,268 @@
+package broker
+
+import (
+	"context"
+	"hash/maphash"
+	"strconv"
+	"time"
+
+	"github.com/miracledb/miracledb/log"
+	"github.com/miracledb/miracledb/log/record"
+	"github.com/miracledb/miracledb/log/segment"
+)
+
+const (
+	// compactKeys bounds the keys of one round in memory, at about 40 bytes each; what is behind the last one that fits
+	// waits for the next round.
+	compactKeys = 1 << 20
+	// compactFile is the size up to which small segments become one.
+	compactFile = 256 << 20
+)
+
+// compact compacts the partitions of the topics that ask for it and have enough to win.
+func (c *cleaner) compact(ctx context.Context) error {
+	for _, t := range c.broker.Topics() {
+		if _, compact := t.Cleanup(); !compact || t.ID == log.CatalogTopicID {
+			continue
+		}
+		for i := range t.Partitions {
+			p := log.Partition{Topic: t.ID, Index: i}
+			if c.damaged[p] {
+				continue
+			}
+			err := c.compactPartition(ctx, &t, p)
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if _, gone := c.broker.Bounds(p); err != nil && gone == nil && !diskFull(err) {
+				// Reading it gives the damage to whoever asks; compacting it would lose what is left.
+				c.damaged[p] = true
+			}
+		}
+	}
+	return nil
+}
+
+func (c *cleaner) compactPartition(ctx context.Context, t *log.Topic, p log.Partition) error {
+	store := c.broker.durable.store(p)
+	if store == nil {
+		return nil
+	}
+	if err := c.seal(ctx, t, store); err != nil {
+		return err
+	}
+	r := round{topic: t, store: store, now: c.clock.Now()}
+	infos, cleaned := store.Segments()
+	if !r.choose(infos, cleaned, c.broker.pins.kept()) {
+		return nil
+	}
+	r.producers = c.broker.durable.lastOffsets(p)
+	if err := r.collect(ctx, cleaned); err != nil {
+		return err
+	}
+	groups := r.groups()
+	for i, group := range groups {
+		rewritten, err := store.Rewrite(group, func(b record.Batch) ([]byte, error) {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			return r.edit(b)
+		})
+		if err != nil {
+			return err
+		}
+		// The old files go at the next checkpoint, after the snapshot that names the new one.
+		clean := int64(0)
+		if i == len(groups)-1 {
+			clean = r.upTo // not before: a round that is cut short is begun again
+		}
+		if err := c.broker.applier.replace(ctx, store, rewritten, clean); err != nil {
+			return err
+		}
+		c.broker.requestCheckpoint()
+	}
+	return nil
+}
+
+// seal closes the last segment when it is older than segment.ms or max.compaction.lag.ms allow: without appends nobody
+// else would.
+func (c *cleaner) seal(ctx context.Context, t *log.Topic, store *segment.Store) error {
+	infos, _ := store.Segments()
+	if len(infos) == 0 {
+		return nil
+	}
+	last := infos[len(infos)-1]
+	age := c.clock.Now().UnixMilli() - last.Created/1e6
+	if last.Closed || last.Size == 0 || last.Created == 0 || age < min(t.Number("segment.ms"), t.Number("max.compaction.lag.ms")) {
+		return nil
+	}
+	return c.broker.applier.do(ctx, func() error {
+		if err := store.Flush(); err != nil {
+			return err
+		}
+		store.Seal()
+		return nil
+	})
+}
+
+// round is one compaction of a partition, as Kafka's LogCleaner defines it.
+type round struct {
+	topic *log.Topic
+	store *segment.Store
+	now   time.Time
+
+	files     []segment.Info // to be written anew
+	upTo      int64          // the offset up to which keys are known, the clean one after the round
+	keys      map[[2]uint64]int64
+	seeds     [2]maphash.Seed
+	producers map[int64]int64 // offset of the last record of each live producer
+	it        record.Iterator
+}
+
+// choose takes the closed segments that may be compacted, and tells whether there is enough to win.
+func (r *round) choose(infos []segment.Info, cleaned int64, kept uint64) bool {
+	lag, longest := r.topic.Number("min.compaction.lag.ms"), r.topic.Number("max.compaction.lag.ms")
+	now := r.now.UnixMilli()
+	clean, dirty, overdue := int64(0), int64(0), false
+	for _, s := range infos {
+		if !s.Closed || s.Last > kept || lag > 0 && s.MaxTimestamp > now-lag {
+			break
+		}
+		r.files, r.upTo = append(r.files, s), s.Next
+		if s.Next <= cleaned {
+			clean += s.Size
+			continue
+		}
+		dirty += s.Size
+		overdue = overdue || now-s.Created/1e6 > longest
+	}
+	ratio, err := strconv.ParseFloat(r.topic.Setting("min.cleanable.dirty.ratio"), 64)
+	if err != nil {
+		ratio = 0.5
+	}
+	return dirty > 0 && (overdue || float64(dirty)/float64(dirty+clean) >= ratio)
+}
+
+// collect finds the newest offset of each key of the dirty segments, as many as fit.
+func (r *round) collect(ctx context.Context, cleaned int64) error {
+	r.keys = map[[2]uint64]int64{}
+	r.seeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
+	full := false
+	for i, s := range r.files {
+		if s.Next <= cleaned {
+			continue
+		}
+		err := r.store.Scan(s.Base, func(b record.Batch) error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if full || b.LastOffset() < cleaned || b.Control() {
+				return nil
+			}
+			if len(r.keys)+int(b.Count) > compactKeys && len(r.keys) > 0 {
+				full, r.upTo = true, b.BaseOffset
+				return nil
+			}
+			return r.note(b)
+		})
+		if err != nil {
+			return err
+		}
+		if full {
+			r.files = r.files[:i+1]
+			return nil
+		}
+	}
+	return nil
+}
+
+func (r *round) note(b record.Batch) error {
+	if err := r.it.Reset(b); err != nil {
+		return err
+	}
+	for r.it.Next() {
+		if rec := r.it.Record(); rec.Key != nil {
+			r.keys[r.hash(rec.Key)] = rec.Offset
+		}
+	}
+	return r.it.Err()
+}
+
+// hash names a key by 128 bits under seeds that no client knows.
+func (r *round) hash(key []byte) [2]uint64 {
+	return [2]uint64{maphash.Bytes(r.seeds[0], key), maphash.Bytes(r.seeds[1], key)}
+}
+
+// groups puts neighbouring segments together as long as they make no more than one segment's size.
+func (r *round) groups() (groups [][]int64) {
+	room := min(r.topic.Number("segment.bytes"), compactFile)
+	size, first := int64(0), int64(0)
+	for i, s := range r.files {
+		if i == 0 || size+s.Size > room || s.Next-first > 1<<31-1 {
+			groups = append(groups, nil)
+			size, first = 0, s.Base
+		}
+		groups[len(groups)-1] = append(groups[len(groups)-1], s.Base)
+		size += s.Size
+	}
+	return groups
+}
+
+// edit gives what is left of a batch: the records that are the newest of their key. A tombstone stays until
+// delete.retention.ms after the round that first met it as the newest; the last batch of a producer and of the round stay
+// without records, so that sequences and the end are known from the batches alone.
+func (r *round) edit(b record.Batch) ([]byte, error) {
+	horizon, stamped := b.DeleteHorizon()
+	expired := stamped && r.now.UnixMilli() >= horizon
+	tombstones := false
+	keep := func(rec record.Record) bool {
+		if rec.Offset >= r.upTo {
+			return true
+		}
+		if rec.Key == nil || rec.Offset < r.newest(rec.Key) || rec.Value == nil && expired {
+			return false
+		}
+		tombstones = tombstones || rec.Value == nil
+		return true
+	}
+	p, err := record.Filter(b, &r.it, 0, keep)
+	if err != nil {
+		return nil, err
+	}
+	if tombstones && !stamped {
+		if p, err = record.Filter(b, &r.it, r.now.UnixMilli()+r.topic.Number("delete.retention.ms"), keep); err != nil {
+			return nil, err
+		}
+	}
+	left, err := record.ParseHeader(p)
+	if err != nil {
+		return nil, err
+	}
+	last, live := r.producers[b.ProducerID]
+	if left.Count == 0 && !(live && last == b.LastOffset()) && b.LastOffset() < r.upTo-1 {
+		return nil, nil
+	}
+	return p, nil
+}
+
+// newest is the highest offset known of a key, -1: none in the dirty part.
+func (r *round) newest(key []byte) int64 {
+	if offset, ok := r.keys[r.hash(key)]; ok {
+		return offset
+	}
+	return -1
+}
+
+// lastOffsets gives the offset of the last record of each producer that a partition remembers.
+func (d *durable) lastOffsets(p log.Partition) map[int64]int64 {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	out := map[int64]int64{}
+	if ps := d.mu.state.partitions[p]; ps != nil {
+		for id, k := range ps.producers {
+			w := k.batches[len(k.batches)-1]
+			out[id] = w.offset + int64(uint32(w.last-w.first)&0x7fffffff)
+		}
+	}
+	return out
+}

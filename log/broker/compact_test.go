@@ -1,0 +1,395 @@
+package broker
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	pebblevfs "github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/miracledb/miracledb/internal/clock"
+	"github.com/miracledb/miracledb/internal/limit"
+	"github.com/miracledb/miracledb/internal/vfs"
+	"github.com/miracledb/miracledb/log"
+	"github.com/miracledb/miracledb/log/logtest"
+	"github.com/miracledb/miracledb/log/record"
+)
+
+// written is one record as it was produced.
+type written struct {
+	key       string
+	value     []byte // nil: a tombstone
+	timestamp int64
+}
+
+// compacted is a topic under compaction and what was written to it: the place in all is the offset.
+type compacted struct {
+	t     *testing.T
+	topic log.Topic
+	rng   *rand.Rand
+	all   []written
+	next  map[int64]int32 // sequence of each producer
+}
+
+func (c *compacted) p() log.Partition { return log.Partition{Topic: c.topic.ID} }
+
+// write appends a batch of random records of few keys.
+func (c *compacted) write(b *Broker, ms int64) {
+	builder := record.Builder{Codec: record.Codec(c.rng.IntN(5))}
+	n := 1 + c.rng.IntN(6)
+	if id := int64(c.rng.IntN(4)); id > 0 {
+		builder.Producer(id, 0, c.next[id])
+		c.next[id] += int32(n)
+	}
+	for range n {
+		w := written{fmt.Sprint("key", c.rng.IntN(12)), fmt.Appendf(nil, "%d-%s", len(c.all), bytes.Repeat([]byte("x"), c.rng.IntN(60))), ms + c.rng.Int64N(50)}
+		if c.rng.IntN(5) == 0 {
+			w.value = nil
+		}
+		c.all = append(c.all, w)
+		builder.Add(w.timestamp, []byte(w.key), w.value, record.Header{Key: []byte("h"), Value: []byte(w.key)})
+	}
+	p, err := builder.Build()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	commit(c.t, b, oneBatch(c.topic, p))
+}
+
+// read gives all records of the partition by their offsets, and checks each against what was written.
+func (c *compacted) read(l log.Log, upTo int64) map[int64]bool {
+	c.t.Helper()
+	there := map[int64]bool{}
+	var it record.Iterator
+	bounds, err := l.Bounds(c.p())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	for at := bounds.Start; at < upTo; {
+		data, err := l.Read(context.Background(), c.p(), at, log.ReadLimit{MaxBytes: 700})
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		if len(data) == 0 {
+			c.t.Fatalf("nothing at offset %d of %d", at, upTo)
+		}
+		for len(data) > 0 {
+			var b record.Batch
+			if b, data, err = record.Parse(data); err != nil {
+				c.t.Fatal(err)
+			}
+			c.check(b, &it, there)
+			at = b.LastOffset() + 1
+		}
+	}
+	return there
+}
+
+func (c *compacted) check(b record.Batch, it *record.Iterator, there map[int64]bool) {
+	c.t.Helper()
+	if err := it.Reset(b); err != nil {
+		c.t.Fatal(err)
+	}
+	for it.Next() {
+		r := it.Record()
+		w := c.all[r.Offset]
+		if string(r.Key) != w.key || !bytes.Equal(r.Value, w.value) || (r.Value == nil) != (w.value == nil) || r.Timestamp != w.timestamp ||
+			len(r.Headers) != 1 || string(r.Headers[0].Value) != w.key {
+			c.t.Fatalf("offset %d: %+v, want %+v", r.Offset, r, w)
+		}
+		if there[r.Offset] {
+			c.t.Fatalf("offset %d is there twice", r.Offset)
+		}
+		there[r.Offset] = true
+	}
+	if it.Err() != nil {
+		c.t.Fatal(it.Err())
+	}
+}
+
+// verify holds the partition against Kafka's rules; tombstones says whether the newest tombstones must still be there.
+func (c *compacted) verify(b *Broker, tombstones bool) {
+	c.t.Helper()
+	bounds, err := b.Bounds(c.p())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	there := c.read(b, bounds.End)
+	newest, newestClean := map[string]int64{}, map[string]int64{}
+	for offset, w := range c.all[:bounds.End] {
+		newest[w.key] = int64(offset)
+		if int64(offset) < bounds.Clean {
+			newestClean[w.key] = int64(offset)
+		}
+	}
+	for key, offset := range newest {
+		if !there[offset] && (c.all[offset].value != nil || tombstones || offset >= bounds.Clean) {
+			c.t.Errorf("the newest record of %s at offset %d is not there", key, offset)
+		}
+	}
+	for offset := range there {
+		if offset < bounds.Clean && newestClean[c.all[offset].key] != offset {
+			c.t.Errorf("offset %d of %s is there, below %d, and %d is newer", offset, c.all[offset].key, bounds.Clean, newestClean[c.all[offset].key])
+		}
+	}
+	for offset := bounds.Clean; offset < bounds.End; offset++ {
+		if !there[offset] {
+			c.t.Errorf("offset %d is not there, and history is whole from %d on", offset, bounds.Clean)
+		}
+	}
+	c.entries(b, there)
+}
+
+// entries checks that the log order tells the same as the partition, and every offset finds its append.
+func (c *compacted) entries(b *Broker, there map[int64]bool) {
+	c.t.Helper()
+	var it record.Iterator
+	seen := map[int64]bool{}
+	for _, e := range logtest.Entries(c.t, b, log.Position{}) {
+		for _, pb := range e.Batches {
+			if pb.Partition != c.p() {
+				continue
+			}
+			before := len(seen)
+			for rest := pb.Batch; len(rest) > 0; {
+				batch, next, err := record.Parse(rest)
+				if err != nil {
+					c.t.Fatal(err)
+				}
+				c.check(batch, &it, seen)
+				rest = next
+			}
+			if whole := len(seen)-before == int(pb.Records); whole == e.Thinned {
+				c.t.Fatalf("entry %v with %d of %d records: thinned %v", e.Position, len(seen)-before, pb.Records, e.Thinned)
+			}
+			for offset := pb.BaseOffset; offset < pb.BaseOffset+int64(pb.Records); offset++ {
+				if got, err := b.PositionOf(c.p(), offset); err != nil || got != e.Position {
+					c.t.Fatalf("position of offset %d: %v, %v; want %v", offset, got, err, e.Position)
+				}
+			}
+		}
+	}
+	for offset := range there {
+		if !seen[offset] {
+			c.t.Fatalf("offset %d is in no entry", offset)
+		}
+	}
+}
+
+func newCompacted(t *testing.T, b *Broker, seed uint64, config map[string]string) *compacted {
+	c := map[string]string{"cleanup.policy": "compact", "segment.bytes": "1500", "min.cleanable.dirty.ratio": "0.1", "delete.retention.ms": "60000"}
+	for k, v := range config {
+		c[k] = v
+	}
+	return &compacted{t: t, topic: logtest.CreateTopic(t, b, "compacted", 1, c), rng: rand.New(rand.NewPCG(seed, 1)), next: map[int64]int32{}}
+}
+
+// Rounds of writing and compacting keep exactly what Kafka keeps, over restarts, at the same offsets.
+func TestCompaction(t *testing.T) {
+	for seed := range uint64(4) {
+		dir := t.TempDir()
+		opts, now := cleaning(t, dir)
+		opts.TailBytes = 1 // readers go to the segments
+		b, stop := start(t, opts)
+		c := newCompacted(t, b, seed, nil)
+		for round := range 6 {
+			for range 40 {
+				c.write(b, now.Now().UnixMilli())
+			}
+			settle(t, b)
+			if got, err := b.Bounds(c.p()); err != nil || got.Clean == 0 || got.Start != 0 {
+				t.Fatalf("round %d: bounds %+v, %v", round, got, err)
+			}
+			c.verify(b, true)
+			now.Advance(time.Second)
+			if round%2 == 1 {
+				if err := stop(); err != nil {
+					t.Fatal(err)
+				}
+				if faults := check(t, opts); len(faults) > 0 {
+					t.Fatal(faults)
+				}
+				b, stop = start(t, opts)
+				c.verify(b, true)
+			}
+		}
+		// The horizon passes: the tombstones that were met go with the next round.
+		now.Advance(2 * time.Minute)
+		before := len(c.read(b, int64(len(c.all))))
+		for range 40 {
+			c.write(b, now.Now().UnixMilli())
+		}
+		settle(t, b)
+		c.verify(b, false)
+		for offset := range c.read(b, int64(len(c.all))) {
+			if bounds, _ := b.Bounds(c.p()); c.all[offset].value == nil && offset < bounds.Clean && offset < int64(before) && c.superseded(offset, bounds.Clean) {
+				t.Errorf("the old tombstone at %d is still there", offset)
+			}
+		}
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (c *compacted) superseded(offset, clean int64) bool {
+	for o := offset + 1; o < clean; o++ {
+		if c.all[o].key == c.all[offset].key {
+			return true
+		}
+	}
+	return false
+}
+
+// Tombstones go only delete.retention.ms after the round that met them, not after they were written; records younger than
+// min.compaction.lag.ms, the last segment and what a pin holds are not touched.
+func TestCompactionLimits(t *testing.T) {
+	opts, now := cleaning(t, t.TempDir())
+	opts.TailBytes = 1
+	b, _ := start(t, opts)
+	topic := logtest.CreateTopic(t, b, "t", 1, map[string]string{"cleanup.policy": "compact", "segment.bytes": "100",
+		"min.cleanable.dirty.ratio": "0", "delete.retention.ms": "60000", "min.compaction.lag.ms": "10000"})
+	p := log.Partition{Topic: topic.ID}
+	put := func(key string, value []byte) log.Appended {
+		var builder record.Builder
+		builder.Add(now.Now().UnixMilli(), []byte(key), value)
+		data, err := builder.Build()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return commit(t, b, oneBatch(topic, data))
+	}
+	have := func(want string) {
+		t.Helper()
+		var got []int64
+		var it record.Iterator
+		bounds, _ := b.Bounds(p)
+		for at := bounds.Start; at < bounds.End; {
+			data, err := b.Read(context.Background(), p, at, log.ReadLimit{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for len(data) > 0 {
+				batch, rest, err := record.Parse(data)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_ = it.Reset(batch)
+				for it.Next() {
+					got = append(got, it.Record().Offset)
+				}
+				at, data = batch.LastOffset()+1, rest
+			}
+		}
+		if fmt.Sprint(got) != want {
+			t.Fatalf("offsets %v, want %s", got, want)
+		}
+	}
+	put("a", []byte("1"))       // 0
+	at := put("a", []byte("2")) // 1
+	put("a", nil)               // 2
+	put("b", []byte("1"))       // 3
+	put("b", []byte("2"))       // 4
+	put("last", []byte("1"))    // 5: the segment that is written to
+	settle(t, b)                // nothing is old enough
+	have("[0 1 2 3 4 5]")       //
+	now.Advance(time.Minute)    //
+	_ = b.Pin("p", at.Position) //
+	settle(t, b)                //
+	have("[1 2 3 4 5]")         // the pin holds what is after offset 1
+	b.Unpin("p")                //
+	settle(t, b)                //
+	have("[2 4 5]")             // the tombstone is met now
+	now.Advance(59 * time.Second)
+	put("c", []byte("1")) // 6
+	put("c", []byte("2")) // 7
+	now.Advance(time.Second - time.Millisecond)
+	settle(t, b)
+	have("[2 4 5 6 7]") // 5 was closed; 6 is too young
+	now.Advance(11 * time.Second)
+	settle(t, b)
+	have("[4 5 6 7]")
+	// Nobody writes, and the last segment grows old: it is closed and compacted too.
+	put("c", nil) // 8
+	now.Advance(8 * 24 * time.Hour)
+	settle(t, b)
+	have("[4 5 8]")
+}
+
+// A power cut at any moment of compaction leaves a log that holds what Kafka's rules say.
+func TestCompactionPowerCut(t *testing.T) {
+	for seed := range uint64(12) {
+		rng := rand.New(rand.NewPCG(seed, 7))
+		fs := vfs.NewMem()
+		now := clock.NewManual(time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC))
+		opts := Options{FS: fs, Dir: "data", JournalFileSize: 64 * limit.KiB, TailBytes: 1, CleanInterval: time.Millisecond, Clock: now}
+		b, stop := start(t, opts)
+		c := newCompacted(t, b, seed, nil)
+		for cut := range 3 {
+			for range 60 + rng.IntN(100) {
+				c.write(b, now.Now().UnixMilli())
+			}
+			clone := fs.CrashClone(pebblevfs.CrashCloneCfg{UnsyncedDataPercent: rng.IntN(101), RNG: rng})
+			if err := stop(); err != nil {
+				t.Fatal(err)
+			}
+			fs, opts.FS = clone, clone
+			if faults := check(t, opts); len(faults) > 0 {
+				t.Fatalf("seed %d, cut %d: %v", seed, cut, faults)
+			}
+			b, stop = start(t, opts)
+			// The cleaner goes on meanwhile: what is read is checked against what was written only.
+			if n := len(c.read(b, int64(len(c.all)))); n == 0 {
+				t.Fatal("nothing is there")
+			}
+		}
+		opts.CleanInterval = time.Hour
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		b, stop = start(t, opts)
+		settle(t, b)
+		c.verify(b, true)
+		if got, _ := b.Bounds(c.p()); got.Clean == 0 {
+			t.Error("nothing was compacted")
+		}
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A log restored from thinned entries holds what the first one did.
+func TestRestoreCompacted(t *testing.T) {
+	opts, now := cleaning(t, t.TempDir())
+	opts.TailBytes = 1
+	b, stop := start(t, opts)
+	c := newCompacted(t, b, 3, nil)
+	for range 200 {
+		c.write(b, now.Now().UnixMilli())
+	}
+	settle(t, b)
+	entries := logtest.Entries(t, b, log.Position{})
+	want := c.read(b, int64(len(c.all)))
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	opts.Dir = t.TempDir()
+	_, err := Restore(context.Background(), opts, func(yield func(log.Entry, error) bool) {
+		for _, e := range entries {
+			if !yield(e, nil) {
+				return
+			}
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, _ = start(t, opts)
+	if got := c.read(b, int64(len(c.all))); len(got) != len(want) {
+		t.Errorf("%d records restored, want %d", len(got), len(want))
+	}
+}
