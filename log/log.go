@@ -107,6 +107,17 @@ type Entry struct {
 	Attachment any
 }
 
+// ActiveProducer is an idempotent producer that a partition remembers.
+type ActiveProducer struct {
+	ID           int64
+	Epoch        int16
+	LastSequence int32
+	// Time is when it wrote last.
+	Time time.Time
+	// TxnStart is the first offset of its open transaction, -1: none.
+	TxnStart int64
+}
+
 // Bounds are the limits of a partition.
 type Bounds struct {
 	// Start is the first offset kept, End the one after the last durable record (Kafka's high watermark).

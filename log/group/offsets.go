@@ -93,10 +93,12 @@ func (m *Machine) Load(group string, o Offset, at int64) {
 	}
 }
 
-// Unload takes a commit out again: its record was followed by a tombstone.
-func (m *Machine) Unload(group, topic string, partition int32) {
+// Unload takes a commit out again: a tombstone stands at the log offset at. A commit behind it stays.
+func (m *Machine) Unload(group, topic string, partition int32, at int64) {
 	if g := m.groups[group]; g != nil {
-		delete(g.offsets, offsetKey{topic, partition})
+		if key := (offsetKey{topic, partition}); g.offsets[key].at < at {
+			delete(g.offsets, key)
+		}
 		m.forget(g)
 	}
 }

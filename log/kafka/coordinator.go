@@ -170,6 +170,47 @@ func (c *coordinator) submit(ctx context.Context, topic log.Topic, in group.Comm
 	return reply, store, ticket, err
 }
 
+// forget gives up those of a group's offsets that choose says, durably; a group that nothing is left of is gone.
+func (c *coordinator) forget(ctx context.Context, name string, choose func(group.Group, []group.Offset) ([]group.Offset, error)) error {
+	topic, err := c.offsetsTopic(ctx)
+	if err != nil {
+		return kerr.CoordinatorNotAvailable
+	}
+	gone, ticket, err := c.submitTombstones(ctx, topic, name, choose)
+	if err != nil || len(gone) == 0 {
+		return err
+	}
+	if err := ticket.Wait(ctx); err != nil {
+		return kerr.CoordinatorNotAvailable
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, o := range gone {
+		c.mu.machine.Unload(name, o.Topic, o.Partition, ticket.Offsets[0]+int64(i))
+	}
+	return nil
+}
+
+// submitTombstones chooses and hands the tombstones to the log under one lock: a commit that comes later stands behind them.
+func (c *coordinator) submitTombstones(ctx context.Context, topic log.Topic, name string, choose func(group.Group, []group.Offset) ([]group.Offset, error)) ([]group.Offset, *log.Ticket, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	d := c.mu.machine.Describe(name)
+	if d.State == group.Dead {
+		return nil, nil, kerr.GroupIDNotFound
+	}
+	gone, err := choose(d, c.mu.machine.Offsets(name))
+	if err != nil || len(gone) == 0 {
+		return nil, nil, err
+	}
+	batch, err := tombstoneBatch(name, gone, c.clock.Now().UnixMilli())
+	if err != nil {
+		return nil, nil, err
+	}
+	ticket, err := c.log.Submit(ctx, log.Append{Batches: []log.PartitionBatch{{Partition: log.Partition{Topic: topic.ID}, Batch: batch}}})
+	return gone, ticket, err
+}
+
 // offsetsTopic gives the topic of committed offsets; the first commit makes it.
 func (c *coordinator) offsetsTopic(ctx context.Context) (log.Topic, error) {
 	if topic, ok := c.log.Topic(log.OffsetsTopic); ok {

@@ -47,11 +47,16 @@ func init() {
 		20:             {0, 6, 4, decoded((*Server).deleteTopics)},
 		21:             {0, 2, 2, decoded((*Server).deleteRecords)},
 		22:             {0, 5, 2, decoded((*Server).initProducerID)},
+		23:             {2, 4, 4, decoded((*Server).offsetForLeaderEpoch)},
 		32:             {0, 4, 4, decoded((*Server).describeConfigs)},
 		33:             {0, 2, 2, decoded((*Server).alterConfigs)},
+		35:             {1, 4, 2, decoded((*Server).describeLogDirs)},
 		37:             {0, 3, 2, decoded((*Server).createPartitions)},
+		42:             {0, 2, 2, decoded((*Server).deleteGroups)},
 		44:             {0, 1, 1, decoded((*Server).incrementalAlterConfigs)},
+		47:             {0, 0, 1, decoded((*Server).offsetDelete)},
 		60:             {0, 1, 0, decoded((*Server).describeCluster)},
+		61:             {0, 0, 0, decoded((*Server).describeProducers)},
 	}
 }
 

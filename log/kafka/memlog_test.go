@@ -201,6 +201,10 @@ func (l *memLog) DeleteRecords(context.Context, log.Partition, int64) (int64, er
 	panic("DeleteRecords")
 }
 
+func (l *memLog) Producers(log.Partition) []log.ActiveProducer { panic("Producers") }
+func (l *memLog) Size(log.Partition) int64                     { panic("Size") }
+func (l *memLog) Volume() (string, int64, int64)               { panic("Volume") }
+
 func (l *memLog) LeaderEpoch() int32 { return 0 }
 
 func (l *memLog) NextProducerID(context.Context) (int64, error) { return 1, nil }

@@ -32,6 +32,16 @@ func offsetBatch(store group.Store) ([]byte, error) {
 	return b.Build()
 }
 
+// tombstoneBatch makes the records that forget committed offsets.
+func tombstoneBatch(name string, offsets []group.Offset, now int64) ([]byte, error) {
+	var b record.Builder
+	for _, o := range offsets {
+		key := kmsg.OffsetCommitKey{Version: offsetKeyVersion, Group: name, Topic: o.Topic, Partition: o.Partition}
+		b.Add(now, key.AppendTo(nil), nil)
+	}
+	return b.Build()
+}
+
 // replay loads what __consumer_offsets holds.
 func (c *coordinator) replay(ctx context.Context) error {
 	topic, ok := c.log.Topic(log.OffsetsTopic)
@@ -82,7 +92,7 @@ func (c *coordinator) load(r record.Record) {
 		return
 	}
 	if r.Value == nil {
-		c.mu.machine.Unload(key.Group, key.Topic, key.Partition)
+		c.mu.machine.Unload(key.Group, key.Topic, key.Partition, r.Offset)
 		return
 	}
 	if value.ReadFrom(r.Value) != nil {

@@ -88,6 +88,16 @@ func fill(q kmsg.Request, topic log.Topic) {
 		q.Resources = []kmsg.IncrementalAlterConfigsRequestResource{{ResourceType: kmsg.ConfigResourceTypeTopic, ResourceName: "t"}}
 	case *kmsg.DeleteRecordsRequest:
 		q.Topics = []kmsg.DeleteRecordsRequestTopic{{Topic: "t", Partitions: []kmsg.DeleteRecordsRequestTopicPartition{{Partition: 0}, {Partition: 9}}}}
+	case *kmsg.OffsetForLeaderEpochRequest:
+		p := kmsg.NewOffsetForLeaderEpochRequestTopicPartition()
+		q.Topics = []kmsg.OffsetForLeaderEpochRequestTopic{{Topic: "t", Partitions: []kmsg.OffsetForLeaderEpochRequestTopicPartition{p}}}
+	case *kmsg.DeleteGroupsRequest:
+		q.Groups = []string{"g", "h"}
+	case *kmsg.OffsetDeleteRequest:
+		q.Group = "g"
+		q.Topics = []kmsg.OffsetDeleteRequestTopic{{Topic: "t", Partitions: make([]kmsg.OffsetDeleteRequestTopicPartition, 1)}}
+	case *kmsg.DescribeProducersRequest:
+		q.Topics = []kmsg.DescribeProducersRequestTopic{{Topic: "t", Partitions: []int32{0, 9}}}
 	case *kmsg.CreatePartitionsRequest:
 		q.Topics = []kmsg.CreatePartitionsRequestTopic{{Topic: "t", Count: 1}}
 	case *kmsg.ApiVersionsRequest:

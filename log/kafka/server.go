@@ -33,6 +33,11 @@ type Log interface {
 	LeaderEpoch() int32
 	// DeleteRecords gives up the records of a partition before an offset, -1: all, and gives the partition's start.
 	DeleteRecords(ctx context.Context, p log.Partition, before int64) (start int64, err error)
+	// Producers gives the idempotent producers that a partition remembers, Size the bytes of its records on the disk.
+	Producers(p log.Partition) []log.ActiveProducer
+	Size(p log.Partition) int64
+	// Volume tells where the log is, and the bytes of its volume in all and free, -1: not known.
+	Volume() (dir string, total, free int64)
 	// NextProducerID gives an id for an idempotent producer that is never given again.
 	NextProducerID(ctx context.Context) (int64, error)
 }

@@ -1,0 +1,73 @@
+package kafka
+
+import (
+	"context"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/miracledb/miracledb/log/group"
+)
+
+// deleteGroups forgets groups without members, with their offsets.
+func (s *Server) deleteGroups(ctx context.Context, _ *request, q *kmsg.DeleteGroupsRequest) answer {
+	a := kmsg.NewPtrDeleteGroupsResponse()
+	for _, name := range q.Groups {
+		g := kmsg.NewDeleteGroupsResponseGroup()
+		g.Group = name
+		err := s.coordinator.forget(ctx, name, func(d group.Group, offsets []group.Offset) ([]group.Offset, error) {
+			if d.State != group.Empty {
+				return nil, kerr.NonEmptyGroup
+			}
+			return offsets, nil
+		})
+		g.ErrorCode = errorCode(err)
+		a.Groups = append(a.Groups, g)
+	}
+	return answer{response: a}
+}
+
+// offsetDelete forgets a group's offsets in topics that none of its members reads (KIP-496).
+func (s *Server) offsetDelete(ctx context.Context, _ *request, q *kmsg.OffsetDeleteRequest) answer {
+	a := kmsg.NewPtrOffsetDeleteResponse()
+	err := s.coordinator.forget(ctx, q.Group, func(d group.Group, offsets []group.Offset) ([]group.Offset, error) {
+		if d.State != group.Empty && d.ProtocolType != "consumer" {
+			return nil, kerr.NonEmptyGroup
+		}
+		subscribed, known := subscriptions(d)
+		var gone []group.Offset
+		for i := range q.Topics {
+			t := kmsg.NewOffsetDeleteResponseTopic()
+			t.Topic = q.Topics[i].Topic
+			for _, want := range q.Topics[i].Partitions {
+				p := kmsg.NewOffsetDeleteResponseTopicPartition()
+				p.Partition = want.Partition
+				if !known || slices.Contains(subscribed, t.Topic) {
+					p.ErrorCode = kerr.GroupSubscribedToTopic.Code
+				} else if i := slices.IndexFunc(offsets, func(o group.Offset) bool { return o.Topic == t.Topic && o.Partition == want.Partition }); i >= 0 {
+					gone = append(gone, offsets[i])
+				}
+				t.Partitions = append(t.Partitions, p)
+			}
+			a.Topics = append(a.Topics, t)
+		}
+		return gone, nil
+	})
+	if err != nil {
+		a.ErrorCode, a.Topics = errorCode(err), nil
+	}
+	return answer{response: a}
+}
+
+// subscriptions are the topics that the members of a group read; known is false while a rebalance is under way.
+func subscriptions(d group.Group) (topics []string, known bool) {
+	for _, m := range d.Members {
+		subscription := kmsg.NewConsumerMemberMetadata()
+		if d.State != group.Stable || subscription.ReadFrom(m.Metadata) != nil {
+			return nil, false
+		}
+		topics = append(topics, subscription.Topics...)
+	}
+	return topics, true
+}

@@ -1,0 +1,67 @@
+package kafka
+
+import (
+	"context"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/miracledb/miracledb/log"
+)
+
+// describeLogDirs tells how large partitions are, and how full their volume is (KIP-113, KIP-827).
+func (s *Server) describeLogDirs(_ context.Context, _ *request, q *kmsg.DescribeLogDirsRequest) answer {
+	a := kmsg.NewPtrDescribeLogDirsResponse()
+	d := kmsg.NewDescribeLogDirsResponseDir()
+	d.Dir, d.TotalBytes, d.UsableBytes = s.log.Volume()
+	for _, topic := range s.log.Topics() {
+		wanted := func(int32) bool { return true }
+		if q.Topics != nil {
+			i := slices.IndexFunc(q.Topics, func(t kmsg.DescribeLogDirsRequestTopic) bool { return t.Topic == topic.Name })
+			if i < 0 {
+				continue
+			}
+			wanted = func(p int32) bool { return slices.Contains(q.Topics[i].Partitions, p) }
+		}
+		t := kmsg.NewDescribeLogDirsResponseDirTopic()
+		t.Topic = topic.Name
+		for i := range topic.Partitions {
+			if wanted(i) {
+				p := kmsg.NewDescribeLogDirsResponseDirTopicPartition()
+				p.Partition, p.Size = i, s.log.Size(log.Partition{Topic: topic.ID, Index: i})
+				t.Partitions = append(t.Partitions, p)
+			}
+		}
+		d.Topics = append(d.Topics, t)
+	}
+	a.Dirs = append(a.Dirs, d)
+	return answer{response: a}
+}
+
+// describeProducers tells which producers partitions remember (KIP-664).
+func (s *Server) describeProducers(_ context.Context, _ *request, q *kmsg.DescribeProducersRequest) answer {
+	a := kmsg.NewPtrDescribeProducersResponse()
+	for i := range q.Topics {
+		t := kmsg.NewDescribeProducersResponseTopic()
+		t.Topic = q.Topics[i].Topic
+		topic, known := s.log.Topic(t.Topic)
+		for _, index := range q.Topics[i].Partitions {
+			p := kmsg.NewDescribeProducersResponseTopicPartition()
+			p.Partition = index
+			if !known || index < 0 || index >= topic.Partitions {
+				p.ErrorCode = kerr.UnknownTopicOrPartition.Code
+			} else {
+				for _, one := range s.log.Producers(log.Partition{Topic: topic.ID, Index: index}) {
+					active := kmsg.NewDescribeProducersResponseTopicPartitionActiveProducer()
+					active.ProducerID, active.ProducerEpoch, active.LastSequence = one.ID, int32(one.Epoch), one.LastSequence
+					active.LastTimestamp, active.CoordinatorEpoch, active.CurrentTxnStartOffset = one.Time.UnixMilli(), -1, one.TxnStart
+					p.ActiveProducers = append(p.ActiveProducers, active)
+				}
+			}
+			t.Partitions = append(t.Partitions, p)
+		}
+		a.Topics = append(a.Topics, t)
+	}
+	return answer{response: a}
+}
