@@ -2,6 +2,7 @@ package expr
 
 import (
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/miracledb/miracledb/internal/errs"
@@ -125,6 +126,24 @@ func withElement(f func(t row.Type, args []row.Value) (row.Value, error)) binder
 	return func(types []row.Type, _ row.Type) evalFunc {
 		t := row.T(row.ElementOf(types[0].OID))
 		return func(_ *Ctx, args []row.Value) (row.Value, error) { return f(t, args) }
+	}
+}
+
+// widthBucketArray is the number of thresholds, which are sorted, that are not above a value.
+func widthBucketArray(types []row.Type, _ row.Type) evalFunc {
+	t := row.T(types[0].OID)
+	return func(_ *Ctx, args []row.Value) (row.Value, error) {
+		thresholds := args[1].List()
+		for _, v := range thresholds {
+			switch {
+			case v.Kind() == row.KindList:
+				return row.Null, errs.SQL("2202E", "thresholds must be one-dimensional array")
+			case v.IsNull():
+				return row.Null, errs.SQL("22004", "thresholds array must not contain NULLs")
+			}
+		}
+		n := sort.Search(len(thresholds), func(i int) bool { return row.CompareTyped(t, args[0], thresholds[i]) < 0 })
+		return row.NewInt(int64(n)), nil
 	}
 }
 

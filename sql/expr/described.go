@@ -206,6 +206,7 @@ var catalogFuncs = []def{
 	{"pg_tablespace_location(oid) text", stable, described("pg_tablespace_location")},
 	{"pg_tablespace_size(name) int8", volatile, described("pg_tablespace_size")},
 	{"pg_tablespace_size(oid) int8", volatile, described("pg_tablespace_size")},
+	{"pg_terminate_backend(int4) bool", volatile | defaulted, described("pg_terminate_backend")},
 	{"pg_terminate_backend(int4,int8) bool", volatile, described("pg_terminate_backend")},
 	{"pg_total_relation_size(regclass) int8", volatile, described("pg_total_relation_size")},
 	{"pg_try_advisory_lock(int4,int4) bool", volatile, advisory("pg_try_advisory_lock")},

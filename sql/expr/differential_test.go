@@ -102,6 +102,7 @@ var quirks = map[string]int{
 	"to_char":        75, // fields that overflow their template, intervals as dates, years BC by ISO week
 	"width_bucket":   2,  // bounds so far apart that PostgreSQL's float arithmetic rounds up
 	"^":              2,  // a power beyond the format: another error
+	"pow":            1,
 	"pg_size_pretty": 1,
 	"to_timestamp":   2, // a day of the week without a week
 	"to_date":        2,

@@ -328,6 +328,7 @@ var mathematics = []def{
 	{"factorial(int8) numeric", 0, factorial},
 	{"width_bucket(float8,float8,float8,int4) int4", 0, widthBucket},
 	{"width_bucket(numeric,numeric,numeric,int4) int4", 0, widthBucket},
+	{"width_bucket(anycompatible,anycompatiblearray) int4", 0, binder(widthBucketArray)},
 	{"random() float8", volatile, random},
 	{"pi() float8", 0, func([]row.Value) (row.Value, error) { return row.NewFloat(math.Pi), nil }},
 	{"degrees(float8) float8", 0, floatFunc(degrees)},
