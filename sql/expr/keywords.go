@@ -1,24 +1,38 @@
 package expr
 
-import "strings"
+import (
+	_ "embed"
+	"strings"
 
-// reservedWords are PostgreSQL 15's keywords that a name must be quoted to be (pg_get_keywords, catcode other than U).
-var reservedWords = func() map[string]bool {
-	m := map[string]bool{}
-	for _, w := range strings.Fields(keywords) {
-		m[w] = true
+	"github.com/miracledb/miracledb/internal/row"
+)
+
+// keywordsText is pg_get_keywords of PostgreSQL 15: word, catcode, barelabel.
+//
+//go:embed keywords.txt
+var keywordsText string
+
+var keywordDescriptions = map[string]string{
+	"U": "unreserved", "C": "unreserved (cannot be function or type name)",
+	"T": "reserved (can be function or type name)", "R": "reserved",
+}
+
+// reservedWords are the keywords that a name must be quoted to be: catcode other than U.
+var keywords, reservedWords = func() (rows []row.Row, reserved map[string]bool) {
+	reserved = map[string]bool{}
+	for line := range strings.Lines(keywordsText) {
+		f := strings.Fields(line)
+		if f[1] != "U" {
+			reserved[f[0]] = true
+		}
+		label := "requires AS"
+		if f[2] == "t" {
+			label = "can be bare label"
+		}
+		rows = append(rows, row.Row{row.NewText(f[0]), row.NewText(f[1]), row.NewBool(f[2] == "t"),
+			row.NewText(keywordDescriptions[f[1]]), row.NewText(label)})
 	}
-	return m
+	return rows, reserved
 }()
 
-const keywords = "" +
-	"all analyse analyze and any array as asc asymmetric authorization between bigint binary bit boolean both case cast " +
-	"char character check coalesce collate collation column concurrently constraint create cross current_catalog " +
-	"current_date current_role current_schema current_time current_timestamp current_user dec decimal default deferrable " +
-	"desc distinct do else end except exists extract false fetch float for foreign freeze from full grant greatest group " +
-	"grouping having ilike in initially inner inout int integer intersect interval into is isnull join lateral leading " +
-	"least left like limit localtime localtimestamp national natural nchar none normalize not notnull null nullif numeric " +
-	"offset on only or order out outer overlaps overlay placing position precision primary real references returning " +
-	"right row select session_user setof similar smallint some substring symmetric table tablesample then time timestamp " +
-	"to trailing treat trim true union unique user using values varchar variadic verbose when where window with " +
-	"xmlattributes xmlconcat xmlelement xmlexists xmlforest xmlnamespaces xmlparse xmlpi xmlroot xmlserialize xmltable"
+func keywordRows(*Ctx, []row.Value) ([]row.Row, error) { return keywords, nil }

@@ -95,15 +95,6 @@ func seriesTime(add evalFunc) func(*Ctx, []row.Value) ([]row.Row, error) {
 	}
 }
 
-// keywordRows is pg_get_keywords for the words that must be quoted.
-func keywordRows(*Ctx, []row.Value) ([]row.Row, error) {
-	var out []row.Row
-	for w := range reservedWords {
-		out = append(out, row.Row{row.NewText(w), row.NewText("R"), row.NewBool(false), row.NewText("reserved"), row.NewText("requires AS")})
-	}
-	return out, nil
-}
-
 // describedRows is a set-returning catalog function that Env answers with an array of records.
 func describedRows(name string) func(*Ctx, []row.Value) ([]row.Row, error) {
 	return func(ctx *Ctx, args []row.Value) ([]row.Row, error) {
