@@ -33,9 +33,10 @@ func (c *scan) addClass(r *catalog.Relation) {
 	case 'f':
 	default:
 		f["relam"], f["relfilenode"] = num(accessMethod(r)), num(r.ID)
-		if r.Kind == catalog.Table {
+		if r.Kind == catalog.Table || r.Kind == catalog.MaterializedView {
 			f["relreplident"] = char('d')
 		}
+		f["relhasrules"] = boolean(r.Kind == catalog.MaterializedView)
 	}
 	if r.Kind != catalog.System {
 		if r.Kind != catalog.Raw {
@@ -144,7 +145,7 @@ func pgConstraint(c *scan) {
 			if x.primary {
 				kind = 'p'
 			}
-			f := base(num(x.id), x.name, kind)
+			f := base(num(x.constraintID()), x.name, kind)
 			f["conindid"], f["conkey"] = num(x.id), numbers(attnums(r, x.columns))
 			c.add(f)
 		}

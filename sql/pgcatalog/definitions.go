@@ -134,7 +134,7 @@ func constraintDefinition(d *describer, args []row.Value) (row.Value, error) {
 func (d *describer) constraintOf(r *catalog.Relation, oid delta.RelationID, pretty bool) string {
 	for _, x := range indexesOf(r) {
 		switch {
-		case x.id != oid || !x.constraint:
+		case x.constraintID() != oid || !x.constraint:
 		case x.primary:
 			return "PRIMARY KEY (" + quoted(columnNames(r, x.columns)) + ")"
 		default:

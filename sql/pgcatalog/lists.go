@@ -43,6 +43,7 @@ func pgIndexes(c *scan) {
 }
 
 func pgDescription(c *scan) {
+	given(c)
 	for _, r := range c.users() {
 		if s := comment(c.snapshot, r); s != "" {
 			c.add(fields{"objoid": num(r.ID), "classoid": num(classOID), "description": text(s)})
@@ -54,9 +55,6 @@ func pgDescription(c *scan) {
 		}
 	}
 }
-
-// ruleOID is the OID of a view's rule in pg_rewrite: the view's own, which is unique there.
-func ruleOID(r *catalog.Relation) delta.RelationID { return r.ID }
 
 // pgRewrite has the rule of each view: clients find by it which relations a view reads.
 func pgRewrite(c *scan) {
@@ -93,8 +91,8 @@ func pgDepend(c *scan) {
 				}
 			}
 			if x.constraint {
-				depend(object{classOID, x.id, 0}, object{constraintOID, x.id, 0}, 'i')
-				on(object{constraintOID, x.id, 0}, 'a')
+				depend(object{classOID, x.id, 0}, object{constraintOID, x.constraintID(), 0}, 'i')
+				on(object{constraintOID, x.constraintID(), 0}, 'a')
 			} else {
 				on(object{classOID, x.id, 0}, 'a')
 			}

@@ -132,7 +132,7 @@ var nameFunctions = map[string]function{
 	},
 	"obj_description": func(d *describer, args []row.Value) (row.Value, error) {
 		if len(args) > 1 && args[1].Str() != "pg_class" {
-			return row.Null, nil
+			return builtinDescription(args[1].Str(), args[0].Int()), nil
 		}
 		if r := d.relation(args[0]); r != nil {
 			return some(comment(d.snapshot, r)), nil

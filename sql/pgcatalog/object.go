@@ -65,7 +65,9 @@ func objectsOf(s *catalog.Snapshot) *objects {
 		o.users = append(o.users, r)
 		for _, x := range indexesOf(r) {
 			o.indexes[x.id], o.indexNamed[[2]string{r.Schema, x.name}] = x, x.id
-			o.constraints[x.id] = r
+			if x.constraint {
+				o.constraints[x.constraintID()] = r
+			}
 		}
 		for _, x := range r.Checks {
 			o.constraints[x.ID] = r
@@ -184,8 +186,21 @@ func columnNames(r *catalog.Relation, columns []int) []string {
 	return out
 }
 
-// defaultOID is the OID of a column's default in pg_attrdef: unique there, and the same in each snapshot.
+// Objects that the catalog gives no id have OIDs made of others': the same in each snapshot, positive as int32, and far
+// from ids that were given out, since clients join OIDs of different catalogs.
+const (
+	constraintOIDs = 0x60000000
+	ruleOIDs       = 0x70000000
+)
+
+// defaultOID is the OID of a column's default in pg_attrdef.
 func defaultOID(r *catalog.Relation, attnum int16) uint32 { return uint32(r.ID)*1600 + uint32(attnum) }
+
+// ruleOID is the OID of a view's rule in pg_rewrite.
+func ruleOID(r *catalog.Relation) delta.RelationID { return ruleOIDs + r.ID }
+
+// constraintID is the OID of the constraint that an index belongs to.
+func (x *index) constraintID() delta.RelationID { return constraintOIDs + x.id }
 
 // options are reloptions or ftoptions: name=value, by name.
 func options(r *catalog.Relation) row.Value {

@@ -19,6 +19,7 @@ func (s *sampleSession) Database() string            { return "miracledb" }
 func (s *sampleSession) SearchPath() []string        { return []string{"public"} }
 func (s *sampleSession) Settings() []Setting {
 	return []Setting{{Name: "TimeZone", Value: "UTC", Default: "UTC"}, {Name: "work_mem", Value: "4096", Default: "4096"},
+		{Name: "search_path", Value: `"$user", public`, Default: `"$user", public`}, {Name: "max_index_keys", Value: "32", Default: "32", Fixed: true},
 		{Name: "server_version", Value: "15.8", Default: "15.8", Fixed: true},
 		{Name: "miracledb.read", Value: "session", Default: "session", Description: "Which version statements read."}}
 }

@@ -2,6 +2,7 @@ package pgcatalog
 
 import (
 	_ "embed"
+	"slices"
 	"strings"
 	"sync"
 
@@ -70,7 +71,7 @@ func (c *scan) addText(columns, values []string) {
 }
 
 // given emits a relation's static rows.
-func given(c *scan) { c.out = static()[c.rel.Name] }
+func given(c *scan) { c.out = slices.Clip(static()[c.rel.Name]) }
 
 // lookup is an index over static rows.
 func lookup[K comparable](relation string, key func(r row.Row, column func(string) row.Value) (K, bool), value string) func() map[K]row.OID {
@@ -100,6 +101,20 @@ var classOfType = lookup("pg_opclass", func(_ row.Row, column func(string) row.V
 var operatorOfProc = lookup("pg_operator", func(_ row.Row, column func(string) row.Value) (row.OID, bool) {
 	return row.OID(column("oprcode").Int()), true
 }, "oid")
+
+var descriptions = sync.OnceValue(func() map[[2]int64]row.Value {
+	out := map[[2]int64]row.Value{}
+	for _, r := range static()["pg_description"] {
+		out[[2]int64{r[1].Int(), r[0].Int()}] = r[3]
+	}
+	return out
+})
+
+// builtinDescription is the comment on a type or function.
+func builtinDescription(catalog string, oid int64) row.Value {
+	classes := map[string]int64{"pg_type": typeOID, "pg_proc": procOID}
+	return descriptions()[[2]int64{classes[catalog], oid}]
+}
 
 // operatorClass is the one that an index over a type uses.
 func operatorClass(t *row.TypeInfo) row.OID {

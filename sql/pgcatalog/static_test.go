@@ -42,6 +42,9 @@ var staticQueries = []struct{ relation, columns, from string }{
 	{"pg_amop", `oid amopfamily amoplefttype amoprighttype amopstrategy amoppurpose amopopr amopmethod amopsortfamily`,
 		`from pg_amop where amopmethod=403 and amopfamily in (select opcfamily from pg_opclass where opcmethod=403 and opcintype::int8 = any($1))
 		 and amopopr in (select oid from pg_operator where oprcode::int8 = any($2)) order by oid`},
+	{"pg_description", `objoid classoid objsubid description`,
+		`from pg_description where (classoid = 'pg_proc'::regclass and objoid::int8 = any($2)) or classoid = 'pg_type'::regclass and objoid < 16384 and objsubid = 0
+		 and exists (select from pg_type t where t.oid = objoid and t.typnamespace = 11 and t.typtype <> 'c' and t.typtype <> 'd') order by classoid, objoid`},
 	{"pg_range", `rngtypid rngsubtype rngmultitypid rngcollation rngsubopc rngcanonical::oid rngsubdiff::oid`, `from pg_range order by 1`},
 	{"pg_settings", `name unit category short_desc extra_desc context vartype min_val max_val enumvals`,
 		`from pg_settings where name !~ '\.' order by 1`},

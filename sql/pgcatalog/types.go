@@ -19,6 +19,8 @@ func pgType(c *scan) {
 		switch {
 		case t.Category == 'A' && t.Len == -1 && t.Array == 0:
 			f["typsubscript"], f["typanalyze"] = proc("array_subscript_handler"), proc("array_typanalyze")
+		case t.OID == row.JSONB:
+			f["typsubscript"] = proc("jsonb_subscript_handler")
 		case t.Elem != 0:
 			f["typsubscript"] = proc("raw_array_subscript_handler")
 		}
@@ -29,7 +31,6 @@ func pgType(c *scan) {
 // pgProc lists PostgreSQL's functions that we have, those that types and operators refer to, and our own.
 func pgProc(c *scan) {
 	given(c)
-	c.out = c.out[:len(c.out):len(c.out)]
 	listed := map[int64]bool{}
 	for _, r := range c.out {
 		listed[r[0].Int()] = true
