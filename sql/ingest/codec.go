@@ -381,14 +381,13 @@ func DecodeRow(rel *catalog.Relation, encoded []byte) (row.Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	for i := n; i < len(rel.Columns); i++ {
-		v, err := rel.Columns[i].Missing()
-		if err != nil {
+	r = r[:len(rel.Columns)]
+	for i := n; i < len(r); i++ {
+		if r[i], err = rel.Columns[i].Missing(); err != nil {
 			return nil, err
 		}
-		r[i] = v
 	}
-	return r[:len(rel.Columns)], nil
+	return r, nil
 }
 
 // Getter reads rows by key.
