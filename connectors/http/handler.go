@@ -49,11 +49,11 @@ func New(o Options) http.Handler {
 // statusOf maps an error's kind to HTTP.
 func statusOf(err error) int {
 	switch errs.KindOf(err) {
-	case errs.Invalid, errs.Constraint, errs.Exists:
+	case errs.Invalid:
 		return http.StatusBadRequest
 	case errs.NotFound, errs.Unsupported:
 		return http.StatusNotFound
-	case errs.Conflict:
+	case errs.Conflict, errs.Constraint, errs.Exists:
 		return http.StatusConflict
 	case errs.Limit:
 		return http.StatusRequestEntityTooLarge

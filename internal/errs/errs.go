@@ -132,6 +132,9 @@ func kindOfState(state string) Kind {
 	if len(state) != 5 {
 		return Internal
 	}
+	if state == "08P01" { // protocol violation
+		return Invalid
+	}
 	switch state[:2] {
 	case "0A":
 		return Unsupported

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strconv"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
@@ -61,6 +63,7 @@ type portal struct {
 	result  sql.Result // nil until Execute
 	batch   []row.Row  // rows in hand
 	done    bool
+	resumed bool // it was suspended before
 }
 
 func newConn(s *Server, c net.Conn) *conn {
@@ -495,7 +498,13 @@ func (c *conn) execute(ctx context.Context) error {
 // portalRows writes the next rows of a portal, at most max of them (0: all).
 func (c *conn) portalRows(ctx context.Context, p *portal, most int64) error {
 	cols := p.result.Columns()
-	for n := int64(0); ; {
+	n := int64(0)
+	for {
+		if most > 0 && n == most {
+			c.empty('s') // PortalSuspended, be there more rows or not: as PostgreSQL does
+			p.resumed = true
+			return nil
+		}
 		if len(p.batch) == 0 && !p.done {
 			batch, err := p.result.Next(ctx)
 			switch {
@@ -509,10 +518,6 @@ func (c *conn) portalRows(ctx context.Context, p *portal, most int64) error {
 		if len(p.batch) == 0 {
 			break
 		}
-		if most > 0 && n == most {
-			c.empty('s') // PortalSuspended
-			return nil
-		}
 		c.dataRow(p.batch[0], cols, p.formats)
 		p.batch = p.batch[1:]
 		n++
@@ -523,7 +528,11 @@ func (c *conn) portalRows(ctx context.Context, p *portal, most int64) error {
 		}
 	}
 	c.notices()
-	c.complete(p.result.Tag())
+	tag := p.result.Tag()
+	if p.resumed && strings.HasPrefix(tag, "SELECT ") {
+		tag = "SELECT " + strconv.FormatInt(n, 10) // the rows of this Execute
+	}
+	c.complete(tag)
 	return nil
 }
 

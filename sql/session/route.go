@@ -249,6 +249,10 @@ func (s *Session) acquire(ctx context.Context, withViews bool) (*views.Held[*ver
 	if mode, _ := s.settings.get("miracledb.read"); !withViews || mode == "latest" {
 		at = s.db.o.Log.End()
 	}
+	// What the statement was planned against may be newer than what the session has read.
+	if p := s.db.o.Catalog.Current().Position(); at.Less(p) {
+		at = p
+	}
 	h, err := s.db.o.Versions.Acquire(ctx, at)
 	if err == nil && s.seen.Less(h.Value.At) {
 		s.seen = h.Value.At
