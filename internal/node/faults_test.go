@@ -96,14 +96,13 @@ func TestPortMoves(t *testing.T) {
 // Damage below what is known durable is reported and not served over.
 func TestDamagedLogIsRefused(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
-	s := nodetest.StartOn(t, dir)
-	c := s.Connect(t)
+	p := nodetest.StartProcess(t, dir)
+	c := p.Connect(t)
 	nodetest.Exec(t, c, "CREATE TABLE t (id int PRIMARY KEY, v text)")
 	for i := range 20 {
 		nodetest.Exec(t, c, fmt.Sprintf("INSERT INTO t VALUES (%d, repeat('x', 1000))", i))
 	}
-	_ = c.Close(t.Context())
-	s.Stop(t)
+	p.Kill()
 	files, err := filepath.Glob(filepath.Join(dir, "log", "journal", "*.journal"))
 	if err != nil || len(files) == 0 {
 		t.Fatal(files, err)
@@ -130,7 +129,7 @@ func TestDamagedLogIsRefused(t *testing.T) {
 // A full disk refuses writes with 53100; reads go on, nothing acknowledged is lost, and with room again writes go on.
 func TestDiskFullGraceful(t *testing.T) {
 	dir := t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=160m"); err != nil {
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=400m"); err != nil {
 		t.Skipf("a small disk cannot be made here: %v", err)
 	}
 	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
@@ -138,7 +137,7 @@ func TestDiskFullGraceful(t *testing.T) {
 	c := s.Connect(t)
 	nodetest.Exec(t, c, "CREATE TABLE t (id int PRIMARY KEY, v text)")
 	ballast := filepath.Join(dir, "ballast")
-	if err := os.WriteFile(ballast, make([]byte, 80<<20), 0o600); err != nil {
+	if err := os.WriteFile(ballast, make([]byte, 200<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	rows := 0
@@ -150,7 +149,7 @@ func TestDiskFullGraceful(t *testing.T) {
 	}
 	var pe *pgconn.PgError
 	if !errors.As(err, &pe) || pe.Code != "53100" {
-		t.Fatalf("after %d rows of 512 KB on a disk of 80 MB: %v", rows, err)
+		t.Fatalf("after %d rows of 512 KB on a disk of 200 MB: %v", rows, err)
 	}
 	if got := nodetest.Text(t, c, "SELECT count(*) FROM t"); got != fmt.Sprint(rows) {
 		t.Fatalf("%s rows of %d", got, rows)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
+	"github.com/apache/arrow/go/v17/arrow/memory"
 
 	"github.com/miracledb/miracledb/internal/delta"
 	"github.com/miracledb/miracledb/internal/errs"
@@ -352,7 +353,7 @@ func concatenate(recs []arrow.Record, empty arrow.Record) (arrow.Record, error) 
 		for j, r := range recs {
 			parts[j] = r.Column(i)
 		}
-		col, err := array.Concatenate(parts, nil)
+		col, err := array.Concatenate(parts, memory.DefaultAllocator)
 		if err != nil {
 			return nil, fmt.Errorf("joining column %d: %w", i, err)
 		}
@@ -364,6 +365,14 @@ func concatenate(recs []arrow.Record, empty arrow.Record) (arrow.Record, error) 
 // publish makes the follower's Position readable; the version owns tables.
 func (f *follower) publish(tables *heap.Snapshot) error {
 	v := &version.Version{At: f.pos, Catalog: f.catalog, Tables: tables, Changed: maps.Clone(f.changed)}
+	for _, view := range f.views {
+		if view.broken != nil {
+			if v.Broken == nil {
+				v.Broken = map[delta.RelationID]error{}
+			}
+			v.Broken[view.rel.ID] = view.broken
+		}
+	}
 	var err1, err2 error
 	v.Views, err1 = f.o.Views.Snapshot()
 	v.Columnar, err2 = f.o.Columnar.Snapshot()

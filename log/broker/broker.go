@@ -30,6 +30,7 @@ type Broker struct {
 	ids      producerIDs
 	pins     *pins
 	cleaner  *cleaner
+	space    space
 	running  atomic.Bool
 	wanted   atomic.Bool // a checkpoint
 	closing  sync.Once
@@ -53,6 +54,9 @@ func (b *Broker) Submit(ctx context.Context, a log.Append) (*log.Ticket, error) 
 	}
 	if room := batchRoom(b.journal.MaxPayload()); it.largest > room {
 		return nil, errs.New(errs.Limit, "%w: a record batch of %d bytes, over the limit of %v", log.ErrTooLarge, it.largest, limit.Bytes(room))
+	}
+	if err := b.space.check(); err != nil {
+		return nil, err
 	}
 	size := it.size
 	if err := b.budget.acquire(ctx, size); err != nil {
@@ -165,6 +169,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	cleaning, stopCleaning := context.WithCancel(ctx)
 	var cleaned sync.WaitGroup
 	cleaned.Go(func() { b.cleaner.run(cleaning) })
+	cleaned.Go(func() { b.space.run(cleaning) })
 	err := b.commitLoop(ctx, failed)
 	stopCleaning()
 	stopping := errs.New(errs.Unavailable, "the log is stopping")

@@ -103,6 +103,7 @@ func checkUnbegun(fs vfs.FS, dirs directories) error {
 // assemble wires the stages around a state.
 func assemble(opts Options, dirs directories, s *state, held map[string]log.Position) *Broker {
 	b := &Broker{opts: opts, dirs: dirs, durable: newDurable(s, int64(opts.TailBytes)), budget: newBudget(int64(opts.TailBytes)), pins: newPins(held)}
+	b.space.opts = &b.opts
 	b.applier = &applier{
 		opts: opts, dirs: dirs, durable: b.durable, budget: b.budget, pins: b.pins,
 		wake: make(chan struct{}, 1), stores: map[log.Partition]*segment.Store{}, touched: map[*segment.Store]bool{},

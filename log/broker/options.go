@@ -26,6 +26,9 @@ type Options struct {
 	TailBytes limit.Bytes
 	// CleanInterval is how often partitions are looked at for records that they no longer keep. Default 15 s.
 	CleanInterval time.Duration
+	// Reserve is the free space of the disk below which appends are refused. Default a fiftieth of the disk, 64 MiB to
+	// 1 GiB; negative: none.
+	Reserve limit.Bytes
 }
 
 const (

@@ -239,7 +239,14 @@ func (s *Session) version(ctx context.Context, r *route) (*views.Held[*version.V
 	if !r.views && !r.columns {
 		return nil, nil
 	}
-	return s.acquire(ctx, r.views)
+	h, err := s.acquire(ctx, r.views)
+	if err != nil {
+		return nil, err
+	}
+	if err := following(h.Value, r.relations); err != nil {
+		return nil, errors.Join(err, h.Release())
+	}
+	return h, nil
 }
 
 // acquire waits for a version: with views in it one at or after what this session has written or read, else one at or
@@ -258,6 +265,17 @@ func (s *Session) acquire(ctx context.Context, withViews bool) (*views.Held[*ver
 		s.seen = h.Value.At
 	}
 	return h, err
+}
+
+// following fails when a view that is read has stopped: its rows are old, and nobody would see that.
+func following(v *version.Version, relations []*catalog.Relation) error {
+	for _, rel := range relations {
+		if err := v.Broken[rel.ID]; err != nil {
+			return errs.SQL("55000", "materialized view %q has stopped following its query", rel.Name).WithDetail("%v", err).
+				WithHint("Drop it, or mend the data and create it again.")
+		}
+	}
+	return nil
 }
 
 // awaitVersion waits until views have seen what this session has.

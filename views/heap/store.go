@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -111,6 +112,7 @@ func (s *Store) pebbleOptions() *pebble.Options {
 				s.mu.Lock()
 				s.mu.background = err
 				s.mu.Unlock()
+				time.Sleep(backgroundPause) // Pebble tries again at once, for ever
 			},
 			DataCorruption: func(i pebble.DataCorruptionInfo) {
 				s.mu.Lock()
@@ -294,6 +296,9 @@ func wrap(op string, err error) error {
 	}
 	return errs.New(errs.Internal, "heap: %s: %w", op, err)
 }
+
+// backgroundPause is between two tries of a flush or compaction that fails, on a full disk say.
+const backgroundPause = 200 * time.Millisecond
 
 // logger drops Pebble's chatter (its errors come back from calls or through the EventListener) and makes its fatal
 // errors ours.

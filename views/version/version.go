@@ -19,6 +19,8 @@ type Version struct {
 	Columnar *columnar.Snapshot
 	// Changed is the Position of each view's last change, so that what was made of its rows can be kept until then.
 	Changed map[delta.RelationID]log.Position
+	// Broken says why a view has stopped following; nil: none has.
+	Broken map[delta.RelationID]error
 }
 
 // Position is where the version stands.
