@@ -34,12 +34,7 @@ func TestCommands(t *testing.T) {
 		_, err := exec.LookPath(program)
 		testenv.Need(t, program, err)
 	}
-	bin := filepath.Join(t.TempDir(), "miracledb")
-	build := exec.Command("go", "build", "-o", bin, "./cmd/miracledb")
-	build.Dir = root
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
+	bin := testenv.Build(t, root, "./cmd/miracledb")
 	for _, page := range pages(t) {
 		if page != "README.md" && !strings.HasPrefix(page, "docs/") {
 			continue
