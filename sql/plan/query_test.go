@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"slices"
@@ -352,5 +353,39 @@ func TestQueriesAgainstPostgres(t *testing.T) {
 	}
 	if n < 300 {
 		t.Errorf("only %d queries", n)
+	}
+}
+
+var rewrite = flag.Bool("rewrite", false, "write testdata/plans.txt anew")
+
+// TestPlans compares the optimized plans of testdata/plans.txt: a query, ----, its plan, an empty line.
+func TestPlans(t *testing.T) {
+	w := newWorld(t)
+	text, err := os.ReadFile("testdata/plans.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	for _, block := range strings.Split(strings.TrimSpace(string(text)), "\n\n") {
+		sql, want, _ := strings.Cut(block, "\n----\n")
+		n, err := w.analyze(sql)
+		if err != nil {
+			t.Errorf("%s: %v", sql, err)
+			continue
+		}
+		before := plan.Format(n)
+		got := strings.TrimSpace(plan.Format(plan.Optimize(n)))
+		if after := plan.Format(n); after != before {
+			t.Errorf("%s: Optimize changed its input:\n%s\nto\n%s", sql, before, after)
+		}
+		if got != strings.TrimSpace(want) && !*rewrite {
+			t.Errorf("%s\n%s\nwant\n%s", sql, got, want)
+		}
+		fmt.Fprintf(&out, "%s\n----\n%s\n\n", sql, got)
+	}
+	if *rewrite {
+		if err := os.WriteFile("testdata/plans.txt", []byte(out.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
