@@ -52,7 +52,7 @@ func Create(ctx context.Context, o CreateOptions) (m *Manifest, err error) {
 	}
 	defer func() { err = errors.Join(err, release()) }()
 	now := o.Clock.Now().UTC()
-	m = &Manifest{ID: newID(now), ClusterID: o.ClusterID, Tool: o.Tool, Created: now, Covered: now}
+	m = &Manifest{Summary: Summary{ID: newID(now), ClusterID: o.ClusterID, Tool: o.Tool, Created: now, Covered: now}}
 	prev, known, err := o.begin(ctx, m)
 	if err != nil {
 		return nil, err

@@ -38,6 +38,16 @@ func (p *Position) UnmarshalText(b []byte) (err error) {
 
 // Manifest describes one backup: the state of the log at To. It needs no other manifest.
 type Manifest struct {
+	Summary
+
+	Topics []Topic `json:"topics"`
+	// Lists and then Blocks are the blocks in order. Backups share lists, so a manifest stays small.
+	Lists  []BlockList `json:"lists,omitempty"`
+	Blocks []Block     `json:"blocks"`
+}
+
+// Summary is what people are told of a backup.
+type Summary struct {
 	ID        string    `json:"id"` // ids sort by time of creation
 	ClusterID string    `json:"cluster_id"`
 	Tool      string    `json:"tool"` // the program that wrote it
@@ -62,11 +72,6 @@ type Manifest struct {
 	// NewBlocks and NewBytes are what this backup wrote to the repository.
 	NewBlocks int   `json:"new_blocks"`
 	NewBytes  int64 `json:"new_bytes"`
-
-	Topics []Topic `json:"topics"`
-	// Lists and then Blocks are the blocks in order. Backups share lists, so a manifest stays small.
-	Lists  []BlockList `json:"lists,omitempty"`
-	Blocks []Block     `json:"blocks"`
 }
 
 // Topic is one incarnation of a topic at the end of a backup.

@@ -16,8 +16,9 @@ import (
 // LogFolder is where the log is in a data directory.
 const LogFolder = "log"
 
-// stagingFolder is where a restore builds, inside the data directory, so that moving out of it is a rename.
-const stagingFolder = "restoring"
+// StagingFolder is where a restore builds, inside the data directory, so that moving out of it is a rename. A directory
+// in which it is must not be used.
+const StagingFolder = "restoring"
 
 // RestoreOptions say what is restored, and where to.
 type RestoreOptions struct {
@@ -79,7 +80,7 @@ func Restore(ctx context.Context, o RestoreOptions) (*Result, error) {
 	if o.DryRun {
 		return r, nil
 	}
-	staging := o.FS.PathJoin(o.Data, stagingFolder)
+	staging := o.FS.PathJoin(o.Data, StagingFolder)
 	if err := o.FS.MkdirAll(staging, 0o755); err != nil {
 		return nil, errs.New(errs.Unavailable, "restore: %w", err)
 	}
@@ -103,7 +104,7 @@ func (o *RestoreOptions) checkEmpty() (there bool, err error) {
 		return false, errs.New(errs.Unavailable, "restore: %w", err)
 	}
 	for _, name := range names {
-		if name == stagingFolder {
+		if name == StagingFolder {
 			return true, errs.New(errs.Exists, "a restore into %s is under way, or was cut short", o.Data).
 				WithHint("If none is running, remove %s and restore again.", o.Data)
 		}

@@ -1,6 +1,7 @@
 package http
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -8,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/miracledb/miracledb/backup"
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/sql"
 	"github.com/miracledb/miracledb/views/catalog"
@@ -22,6 +24,8 @@ type Options struct {
 	Metrics   prometheus.Gatherer
 	// Ready is closed once recovery is over.
 	Ready <-chan struct{}
+	// Backup makes a backup of this server's log.
+	Backup func(context.Context, backup.CreateOptions) (*backup.Manifest, error)
 }
 
 // New gives the door's handler.
@@ -32,6 +36,7 @@ func New(o Options) http.Handler {
 	api := humago.New(mux, config)
 	registerQuery(api, o)
 	registerSchema(api, o)
+	registerBackup(api, o)
 	mux.Handle("GET /v1/subscribe", o.Subscribe)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })

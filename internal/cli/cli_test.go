@@ -46,6 +46,12 @@ func must(t *testing.T, args ...string) string {
 func server(t *testing.T) (data string, stop func()) {
 	t.Helper()
 	data = t.TempDir()
+	return data, serverOn(t, data)
+}
+
+// serverOn runs a node on a data directory.
+func serverOn(t *testing.T, data string) (stop func()) {
+	t.Helper()
 	free := node.Address{HostPort: "127.0.0.1:0"}
 	n, err := node.Open(node.Config{Data: data, Kafka: free, PG: free, HTTP: free}, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -73,7 +79,7 @@ func server(t *testing.T) (data string, stop func()) {
 	t.Setenv("MIRACLEDB_KAFKA", kafka)
 	t.Setenv("MIRACLEDB_PG", pg)
 	t.Setenv("MIRACLEDB_HTTP", http)
-	return data, stop
+	return stop
 }
 
 // Every command has an example, and wrong usage is told from failure.

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/miracledb/miracledb/backup"
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/internal/vfs"
 )
@@ -17,7 +18,10 @@ import (
 // FormatVersion is that of the data directory as a whole; each store has its own besides.
 const FormatVersion = 1
 
-// meta is data/miracledb.json.
+// metaName is the file of a data directory that says what it is.
+const metaName = "miracledb.json"
+
+// meta is its contents.
 type meta struct {
 	Format    int    `json:"format"`
 	ClusterID string `json:"cluster_id"` // what Kafka clients know the cluster by
@@ -49,14 +53,26 @@ func openDataDir(path string) (*dataDir, error) {
 		return nil, errs.New(errs.Unavailable, "another miracledb is using %s", path).
 			WithHint("Stop it, or choose another directory with --data.")
 	}
-	if err := d.readMeta(); err != nil {
+	if err = d.checkRestored(); err == nil {
+		err = d.readMeta()
+	}
+	if err != nil {
 		return nil, errors.Join(err, d.close())
 	}
 	return d, nil
 }
 
+// checkRestored refuses what a restore has begun and not finished.
+func (d *dataDir) checkRestored() error {
+	if _, err := os.Stat(d.dir(backup.StagingFolder)); !errors.Is(err, os.ErrNotExist) {
+		return errs.New(errs.Unavailable, "a restore into %s is under way, or was cut short", d.path).
+			WithHint("If none is running, remove the directory and restore again.")
+	}
+	return nil
+}
+
 func (d *dataDir) readMeta() error {
-	file := filepath.Join(d.path, "miracledb.json")
+	file := d.dir(metaName)
 	b, err := os.ReadFile(file)
 	switch {
 	case errors.Is(err, os.ErrNotExist):

@@ -15,6 +15,7 @@ import (
 func (n *Node) handler() http.Handler {
 	n.metrics.observe(n)
 	return doorhttp.New(doorhttp.Options{Database: n.Database, Catalog: n.Catalog, Metrics: n.metrics.registry, Ready: n.ready,
+		Backup: n.backup,
 		Subscribe: websocket.Handler(&websocket.Options{Log: n.Log, Catalog: n.Catalog, Tables: n.Tables, Views: n.Views,
 			Versions: n.Versions, Codec: n.codec})})
 }

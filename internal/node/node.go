@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/miracledb/miracledb/backup"
 	"github.com/miracledb/miracledb/internal/clock"
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/internal/runner"
@@ -109,7 +110,7 @@ func (n *Node) listen() error {
 }
 
 func (n *Node) openStores() (err error) {
-	if n.Log, err = broker.Open(broker.Options{Dir: n.dir.dir("log")}); err != nil {
+	if n.Log, err = broker.Open(broker.Options{Dir: n.dir.dir(backup.LogFolder)}); err != nil {
 		return err
 	}
 	n.onClose(n.Log.Close)
