@@ -6,7 +6,9 @@ import (
 	"strings"
 
 	"github.com/apache/arrow/go/v17/arrow"
+	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/decimal128"
+	"github.com/apache/arrow/go/v17/arrow/memory"
 )
 
 // TypeKey is the key of the Arrow field metadata that holds a column's PostgreSQL type as "oid:typmod".
@@ -74,10 +76,37 @@ func ArrowType(t Type) arrow.DataType {
 	return arrow.BinaryTypes.String
 }
 
-// ArrowField is a column as an Arrow field; its metadata keeps the PostgreSQL type (TypeKey).
+// BeforeKey is the metadata key of Column.Before.
+const BeforeKey = "before"
+
+// ArrowField is a column as an Arrow field; its metadata keeps the PostgreSQL type (TypeKey) and what older rows have
+// (BeforeKey).
 func ArrowField(c Column) arrow.Field {
-	return arrow.Field{Name: c.Name, Type: ArrowType(c.Type), Nullable: !c.NotNull,
-		Metadata: arrow.NewMetadata([]string{TypeKey}, []string{fmt.Sprintf("%d:%d", c.Type.OID, c.Type.TypMod())})}
+	keys, values := []string{TypeKey}, []string{fmt.Sprintf("%d:%d", c.Type.OID, c.Type.TypMod())}
+	if c.Before != nil {
+		keys, values = append(keys, BeforeKey), append(values, *c.Before)
+	}
+	return arrow.Field{Name: c.Name, Type: ArrowType(c.Type), Nullable: !c.NotNull, Metadata: arrow.NewMetadata(keys, values)}
+}
+
+// Absent is n rows of a column that is younger than they are.
+func Absent(f arrow.Field, n int) (arrow.Array, error) {
+	text, has := f.Metadata.GetValue(BeforeKey)
+	t, known := FieldType(f)
+	if !has || !known {
+		return array.MakeArrayOfNull(memory.DefaultAllocator, f.Type, n), nil
+	}
+	v, err := ParseText(t, text)
+	if err != nil {
+		return nil, err
+	}
+	b := array.NewBuilder(memory.DefaultAllocator, f.Type)
+	defer b.Release()
+	b.Reserve(n)
+	for range n {
+		Append(b, t, v)
+	}
+	return b.NewArray(), nil
 }
 
 // ArrowSchema is s as an Arrow schema of the same columns.
@@ -144,6 +173,9 @@ func FromArrowSchema(s *arrow.Schema) (*Schema, bool) {
 			return nil, false
 		}
 		out.Columns[i] = Column{Name: f.Name, Type: t, NotNull: !f.Nullable}
+		if text, ok := f.Metadata.GetValue(BeforeKey); ok {
+			out.Columns[i].Before = &text
+		}
 	}
 	return out, true
 }

@@ -67,6 +67,8 @@ type Column struct {
 	Name    string
 	Type    Type
 	NotNull bool
+	// Before is the text form of what rows have that are older than the column; nil: NULL.
+	Before *string
 }
 
 // Schema is the shape of a relation's rows.

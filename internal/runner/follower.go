@@ -129,6 +129,15 @@ func (f *follower) columns(t *tick) []columnar.Change {
 		if d.after == nil && d.before != nil && (d.before.Kind == catalog.Table || d.before.Kind == catalog.Stream) {
 			cs = append(cs, columnar.Change{Relation: d.before.ID, Drop: true})
 		}
+		if d.after != nil && d.before != nil && (d.after.Kind == catalog.Table || d.after.Kind == catalog.Stream) &&
+			len(d.after.Columns) > len(d.before.Columns) && t.deltas[d.after.ID].Rows == nil {
+			// The store gets its new columns at once: a statement may ask for them before there is a row with them.
+			c := columnar.Change{Relation: d.after.ID, Rows: newChanges(d.after).rows.NewRecord()}
+			if d.after.Keyed() {
+				c.Keys = [][]byte{}
+			}
+			cs = append(cs, c)
+		}
 	}
 	for id, d := range t.deltas {
 		rel, ok := t.catalog.ByID(id)

@@ -82,6 +82,14 @@ func literal(v row.Value, t row.Type) value {
 	return out
 }
 
+// storedLiteral is a constant in the form in which column values are stored, of DuckDB's type typ.
+func storedLiteral(v row.Value, t row.Type, typ string) string {
+	if row.KindOf(t.OID) == row.KindNumeric {
+		return "CAST(" + text(string(row.AppendText(nil, t, v))) + " AS " + typ + ")"
+	}
+	return literal(v, t).sql
+}
+
 func otherLiteral(v row.Value, t row.Type, typ string) string {
 	switch row.KindOf(t.OID) {
 	case row.KindUUID:

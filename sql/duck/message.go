@@ -8,6 +8,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/ipc"
 
 	"github.com/miracledb/miracledb/internal/errs"
+	"github.com/miracledb/miracledb/internal/row"
 	"github.com/miracledb/miracledb/sql/duck/internal/wire"
 )
 
@@ -49,7 +50,14 @@ func (m *message) relation(s *Source, serial uint64) (wire.Relation, error) {
 		if !ok {
 			return r, &Unsupported{Reason: fmt.Sprintf("column %s of %s has type %s", c.Name, s.Name, c.Type)}
 		}
-		r.Columns[i] = wire.Column{Name: c.Name, Type: t}
+		r.Columns[i] = wire.Column{Name: c.Name, Type: t, Before: "NULL"}
+		if c.Before != nil {
+			v, err := row.ParseText(c.Type, *c.Before)
+			if err != nil {
+				return r, err
+			}
+			r.Columns[i].Before = storedLiteral(v, c.Type, t)
+		}
 	}
 	for _, g := range s.Segments {
 		if g.Columns != nil && len(g.Columns) != len(s.Columns) {

@@ -279,15 +279,15 @@ func TestAlterTable(t *testing.T) {
 	c := s.Connect(t)
 	nodetest.Exec(t, c, "CREATE TABLE t (id int PRIMARY KEY)", "INSERT INTO t VALUES (1)",
 		"ALTER TABLE t ADD COLUMN v text DEFAULT 'd', ADD COLUMN n int", "INSERT INTO t VALUES (2, 'w', 3)",
-		"CREATE INDEX ON t (v)")
-	if got := nodetest.Text(t, c, "SELECT * FROM t ORDER BY id"); got != "1|d|\n2|w|3" {
+		"CREATE INDEX ON t (v)", "ALTER TABLE t ADD COLUMN late int DEFAULT 7, ALTER COLUMN v SET DEFAULT 'e'")
+	if got := nodetest.Text(t, c, "SELECT * FROM t ORDER BY id"); got != "1|d||7\n2|w|3|7" {
 		t.Fatal(got)
 	}
 	if got := nodetest.Text(t, c, "SELECT id FROM t WHERE v = 'd'"); got != "1" {
 		t.Fatal(got)
 	}
 	nodetest.Exec(t, c, "SET miracledb.route = 'analytic'")
-	if got := nodetest.Text(t, c, "SELECT * FROM t ORDER BY id"); got != "1|d|\n2|w|3" {
+	if got := nodetest.Text(t, c, "SELECT * FROM t ORDER BY id"); got != "1|d||7\n2|w|3|7" {
 		t.Fatalf("in the column store: %q", got)
 	}
 }

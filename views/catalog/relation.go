@@ -102,7 +102,7 @@ type Relation struct {
 func (r *Relation) RowSchema() *row.Schema {
 	s := &row.Schema{Columns: make([]row.Column, len(r.Columns)), Key: r.Key}
 	for i, c := range r.Columns {
-		s.Columns[i] = row.Column{Name: c.Name, Type: c.Type, NotNull: c.NotNull}
+		s.Columns[i] = row.Column{Name: c.Name, Type: c.Type, NotNull: c.NotNull, Before: c.Before}
 	}
 	return s
 }

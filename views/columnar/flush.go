@@ -274,7 +274,11 @@ func (s *Store) writeRows(f *summingFile, j *job) (entries []keyEntry, err error
 		if err != nil {
 			return err
 		}
-		return w.write(padded(rec, j.schema))
+		wide, err := padded(rec, j.schema)
+		if err != nil {
+			return err
+		}
+		return w.write(wide)
 	}
 	for i := range j.sources {
 		c := &j.sources[i]

@@ -9,6 +9,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
 	"github.com/miracledb/miracledb/internal/errs"
+	"github.com/miracledb/miracledb/internal/row"
 )
 
 // Read calls fn with the living rows, oldest first, in records of the wanted columns (indexes into Schema; nil: all; an
@@ -44,7 +45,11 @@ func (r *Relation) Read(ctx context.Context, columns []int, fn func(rec arrow.Re
 	for _, t := range r.Tails {
 		first := int64(0)
 		for _, rec := range t.Batches {
-			if err := give(chosen(rec, columns, schema), first, t.Deleted); err != nil {
+			part, err := chosen(rec, columns, schema)
+			if err != nil {
+				return err
+			}
+			if err := give(part, first, t.Deleted); err != nil {
 				return err
 			}
 			first += rec.NumRows()
@@ -54,10 +59,13 @@ func (r *Relation) Read(ctx context.Context, columns []int, fn func(rec arrow.Re
 	if err != nil {
 		return err
 	}
-	return give(chosen(rec, columns, schema), 0, nil)
+	if rec, err = chosen(rec, columns, schema); err != nil {
+		return err
+	}
+	return give(rec, 0, nil)
 }
 
-// readSegment reads the columns that the segment has and makes nulls of the others.
+// readSegment reads the columns that the segment has and makes the others.
 func (r *Relation) readSegment(g Segment, columns []int, schema *arrow.Schema, give func(arrow.Record, int64, *roaring.Bitmap) error) error {
 	var stored []int
 	for _, c := range columns {
@@ -72,25 +80,32 @@ func (r *Relation) readSegment(g Segment, columns []int, schema *arrow.Schema, g
 			if c < g.Schema.NumFields() {
 				all = append(all, rec.Column(next))
 				next++
-			} else {
-				all = append(all, array.MakeArrayOfNull(memory.DefaultAllocator, schema.Field(i).Type, int(rec.NumRows())))
+				continue
 			}
+			absent, err := row.Absent(schema.Field(i), int(rec.NumRows()))
+			if err != nil {
+				return err
+			}
+			all = append(all, absent)
 		}
 		return give(array.NewRecord(schema, all, rec.NumRows()), first, g.Deleted)
 	})
 }
 
-// chosen gives some columns of a record of this process's memory; null where it is older than the column.
-func chosen(rec arrow.Record, columns []int, schema *arrow.Schema) arrow.Record {
+// chosen gives some columns of a record of this process's memory; made where it is older than the column.
+func chosen(rec arrow.Record, columns []int, schema *arrow.Schema) (arrow.Record, error) {
 	all := make([]arrow.Array, len(columns))
 	for i, c := range columns {
 		if c < int(rec.NumCols()) {
 			all[i] = rec.Column(c)
-		} else {
-			all[i] = array.MakeArrayOfNull(memory.DefaultAllocator, schema.Field(i).Type, int(rec.NumRows()))
+			continue
+		}
+		var err error
+		if all[i], err = row.Absent(schema.Field(i), int(rec.NumRows())); err != nil {
+			return nil, err
 		}
 	}
-	return array.NewRecord(schema, all, rec.NumRows())
+	return array.NewRecord(schema, all, rec.NumRows()), nil
 }
 
 func emptyRecord(schema *arrow.Schema) arrow.Record {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/miracledb/miracledb/internal/delta"
 	"github.com/miracledb/miracledb/internal/errs"
+	"github.com/miracledb/miracledb/internal/row"
 )
 
 // counted frees something when its last holder lets go.
@@ -151,7 +152,7 @@ func (r *relation) checkSchema(schema *arrow.Schema) (wider bool, err error) {
 		same = same && f.Name == g.Name && f.Nullable == g.Nullable
 	}
 	for _, f := range schema.Fields()[old.NumFields():] {
-		if !f.Nullable && r.live > 0 {
+		if _, has := f.Metadata.GetValue(row.BeforeKey); !f.Nullable && !has && r.live > 0 {
 			return false, errs.New(errs.Unsupported, "columnar: NOT NULL column %q cannot be added to relation %d, which has rows", f.Name, r.id)
 		}
 	}

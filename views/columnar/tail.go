@@ -10,6 +10,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/memory"
 
 	"github.com/miracledb/miracledb/internal/errs"
+	"github.com/miracledb/miracledb/internal/row"
 	"github.com/miracledb/miracledb/internal/vfs"
 )
 
@@ -117,14 +118,18 @@ func (t *tail) seal() error {
 	return nil
 }
 
-// widen gives the tail's rows with the columns of schema, which begins with the tail's own: null in the new ones.
+// widen gives the tail's rows with the columns of schema, which begins with the tail's own: older rows have what row.Absent gives in the new ones.
 func (t *tail) widen(fs vfs.FS, path string, schema *arrow.Schema) (*tail, error) {
 	w, err := newTail(fs, path, schema, t.keys != nil)
 	if err != nil {
 		return nil, err
 	}
 	for _, rec := range append(append([]arrow.Record(nil), t.sealed...), t.open...) {
-		if err := w.append(padded(rec, schema)); err != nil {
+		wide, err := padded(rec, schema)
+		if err != nil {
+			return nil, err
+		}
+		if err := w.append(wide); err != nil {
 			return nil, err
 		}
 	}
@@ -133,13 +138,17 @@ func (t *tail) widen(fs vfs.FS, path string, schema *arrow.Schema) (*tail, error
 	return w, nil
 }
 
-// padded gives rec with the columns of schema, null where rec has none.
-func padded(rec arrow.Record, schema *arrow.Schema) arrow.Record {
+// padded gives rec with the columns of schema.
+func padded(rec arrow.Record, schema *arrow.Schema) (arrow.Record, error) {
 	columns := append([]arrow.Array(nil), rec.Columns()...)
 	for i := len(columns); i < schema.NumFields(); i++ {
-		columns = append(columns, array.MakeArrayOfNull(memory.DefaultAllocator, schema.Field(i).Type, int(rec.NumRows())))
+		absent, err := row.Absent(schema.Field(i), int(rec.NumRows()))
+		if err != nil {
+			return nil, err
+		}
+		columns = append(columns, absent)
 	}
-	return array.NewRecord(schema, columns, rec.NumRows())
+	return array.NewRecord(schema, columns, rec.NumRows()), nil
 }
 
 // concatenate makes one record of several.

@@ -48,7 +48,9 @@ type Relation struct {
 }
 
 // Column is a column's stored name and its DuckDB type as SQL.
-type Column struct{ Name, Type string }
+//
+// Before is the SQL text of what rows have that are older than the column.
+type Column struct{ Name, Type, Before string }
 
 // Segment is a Parquet file; Deleted is a blob's key, "" for none. Columns are as in duck.Segment.
 type Segment struct {
@@ -96,7 +98,7 @@ func (q *Query) Append(dst []byte) []byte {
 		seq(e, s.Columns, func(e *encoder, n int) { e.uint(uint64(n)) })
 	})
 	seq(e, q.Relations, func(e *encoder, r Relation) {
-		seq(e, r.Columns, func(e *encoder, c Column) { e.str(c.Name); e.str(c.Type) })
+		seq(e, r.Columns, func(e *encoder, c Column) { e.str(c.Name); e.str(c.Type); e.str(c.Before) })
 		seq(e, r.Segments, func(e *encoder, s Segment) {
 			e.str(s.Path)
 			e.uint(uint64(s.Rows))
@@ -180,7 +182,7 @@ func DecodeQuery(b []byte) (*Query, error) {
 	})
 	q.Relations = list(d, func(d *decoder) Relation {
 		return Relation{
-			Columns: list(d, func(d *decoder) Column { return Column{d.str(), d.str()} }),
+			Columns: list(d, func(d *decoder) Column { return Column{d.str(), d.str(), d.str()} }),
 			Segments: list(d, func(d *decoder) Segment {
 				return Segment{d.str(), d.int(), list(d, (*decoder).str), d.str()}
 			}),

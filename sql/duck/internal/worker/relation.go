@@ -166,7 +166,7 @@ func (c *composer) files(b *strings.Builder, r wire.Relation, segments []wire.Se
 	c.columns(b, r, columns, func(k int) string {
 		if s := segments[0].Columns; len(s) > 0 {
 			if s[k] == "" {
-				return "NULL"
+				return r.Columns[k].Before
 			}
 			return identifier(s[k])
 		}
