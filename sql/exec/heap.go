@@ -57,7 +57,7 @@ func (s *HeapSource) lock(ctx context.Context, rel *catalog.Relation, key []byte
 	return s.Lock(ctx, rel, key, strength)
 }
 
-// decode reads a row; columns that were added after it was written have their constant default.
+// decode reads a row; columns that were added after it was written have their default of then.
 func decode(rel *catalog.Relation, value []byte, want []int) (row.Row, error) {
 	r, n, err := row.DecodeRow(value, make(row.Row, 0, len(rel.Columns)), want)
 	if err != nil {
@@ -67,10 +67,8 @@ func decode(rel *catalog.Relation, value []byte, want []int) (row.Row, error) {
 		r = append(r, row.Null)
 	}
 	for i := n; i < len(rel.Columns); i++ {
-		if c := rel.Columns[i].Const; c != nil {
-			if r[i], err = row.ParseText(rel.Columns[i].Type, *c); err != nil {
-				return nil, err
-			}
+		if r[i], err = rel.Columns[i].Missing(); err != nil {
+			return nil, err
 		}
 	}
 	return r, nil
