@@ -5,10 +5,8 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
-
 	"github.com/miracledb/miracledb/internal/errs"
-	mvfs "github.com/miracledb/miracledb/internal/vfs"
+	"github.com/miracledb/miracledb/internal/vfs"
 	"github.com/miracledb/miracledb/log/record"
 )
 
@@ -88,7 +86,7 @@ func (s *Store) Rewrite(bases []int64, edit func(record.Batch) ([]byte, error)) 
 	}
 	r.new = newFile(&s.opts, st)
 	r.new.loaded = true
-	data, err := s.opts.FS.Create(r.new.name(), vfs.WriteCategoryUnspecified)
+	data, err := s.opts.FS.Create(r.new.name(), vfs.WriteCategory)
 	if err != nil {
 		return nil, fmt.Errorf("segment: create: %w", err)
 	}
@@ -166,7 +164,7 @@ func (w *rewriting) finish(s *Store) error {
 			return err
 		}
 	}
-	if err := mvfs.SyncDir(s.opts.FS, s.opts.Dir); err != nil {
+	if err := vfs.SyncDir(s.opts.FS, s.opts.Dir); err != nil {
 		return fmt.Errorf("segment %s: sync: %w", s.opts.Dir, err)
 	}
 	return nil
