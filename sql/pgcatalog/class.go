@@ -33,8 +33,8 @@ func (c *scan) addClass(r *catalog.Relation) {
 	case 'f':
 	default:
 		f["relam"], f["relfilenode"] = num(accessMethod(r)), num(r.ID)
-		if r.Kind == catalog.Table || r.Kind == catalog.MaterializedView {
-			f["relreplident"] = char('d')
+		if r.Kind != catalog.System {
+			f["relreplident"], f["relhastriggers"] = char('d'), boolean(c.hasTriggers(r))
 		}
 		f["relhasrules"] = boolean(r.Kind == catalog.MaterializedView)
 	}

@@ -13,10 +13,10 @@
 //	stream              relkind r, access method columnar, its options as reloptions
 //	materialized view   relkind m; its key is a unique index, since a view has no constraints
 //	view                relkind v
-//	raw topic           relkind f: rows live outside SQL's tables and are read-only, and its foreign server is the log
-//	t__rejected         relkind r, described by a comment
+//	raw topic           relkind f: its rows live outside SQL's tables and are read-only; its foreign server is the log
+//	t__rejected         relkind f too, so that what migration tools list as tables is what users made
 //
-// A hidden column (_rowid) is no column here, and a key made of one no key: the user declared none.
+// The topics of our own workings (__time) are not listed. A hidden column (_rowid) is no column here, and a key made of one no key: the user declared none.
 //
 // The package does not know how the rows are filtered or joined, what privileges users have beyond owning everything,
 // or how to execute anything.

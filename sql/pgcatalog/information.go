@@ -197,7 +197,7 @@ func isColumnPrivileges(c *scan) {
 }
 
 func isForeignTables(c *scan) {
-	for _, r := range c.raw() {
+	for _, r := range c.foreign() {
 		c.add(fields{"foreign_table_catalog": c.here(), "foreign_table_schema": text(r.Schema), "foreign_table_name": text(r.Name),
 			"foreign_server_catalog": c.here(), "foreign_server_name": text("log")})
 	}

@@ -10,7 +10,7 @@ func pgTables(c *scan) {
 	for _, r := range c.over {
 		if relkind(r) == 'r' {
 			c.add(fields{"schemaname": text(r.Schema), "tablename": text(r.Name), "tableowner": text(Owner),
-				"hasindexes": boolean(len(indexesOf(r)) > 0), "hasrules": boolean(false), "hastriggers": boolean(false),
+				"hasindexes": boolean(len(indexesOf(r)) > 0), "hasrules": boolean(false), "hastriggers": boolean(c.hasTriggers(r)),
 				"rowsecurity": boolean(false)})
 		}
 	}
@@ -112,6 +112,7 @@ func pgDepend(c *scan) {
 				depend(rule, object{classOID, on, 0}, 'n')
 			}
 		case catalog.Rejected:
+			depend(relation, object{foreignServerOID, serverOID, 0}, 'n')
 			if _, ok := c.snapshot.ByID(r.Of); ok {
 				depend(relation, object{classOID, r.Of, 0}, 'a')
 			}
@@ -150,14 +151,14 @@ func pgStatIndexes(c *scan) {
 	}
 }
 
-// A raw topic is a foreign table of the one foreign server there is: the log.
+// Raw topics and rejected records are foreign tables of the one foreign server there is: the log.
 
 const foreignServerOID = 1417
 
-func (c *scan) raw() []*catalog.Relation {
+func (c *scan) foreign() []*catalog.Relation {
 	var out []*catalog.Relation
 	for _, r := range c.users() {
-		if r.Kind == catalog.Raw {
+		if relkind(r) == 'f' {
 			out = append(out, r)
 		}
 	}
@@ -173,7 +174,11 @@ func pgForeignServer(c *scan) {
 }
 
 func pgForeignTable(c *scan) {
-	for _, r := range c.raw() {
-		c.add(fields{"ftrelid": num(r.ID), "ftserver": num(serverOID), "ftoptions": texts([]string{"topic=" + r.TopicName})})
+	for _, r := range c.foreign() {
+		option := "topic=" + r.TopicName
+		if t, ok := c.snapshot.ByID(r.Of); ok && r.Kind == catalog.Rejected {
+			option = "rejected_by=" + t.Name
+		}
+		c.add(fields{"ftrelid": num(r.ID), "ftserver": num(serverOID), "ftoptions": texts([]string{option})})
 	}
 }

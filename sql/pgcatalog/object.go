@@ -3,6 +3,7 @@ package pgcatalog
 import (
 	"maps"
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"github.com/miracledb/miracledb/internal/delta"
@@ -41,7 +42,8 @@ const Owner = "miracledb"
 // objects are a snapshot's relations, and what they own by OID and name.
 type objects struct {
 	snapshot *catalog.Snapshot
-	users    []*catalog.Relation // all that are not system ones, by id
+	users    []*catalog.Relation       // all that are listed and no system ones, by id
+	referred map[delta.RelationID]bool // by foreign keys
 	indexes  map[delta.RelationID]index
 	// constraints leads from a constraint to its relation.
 	constraints map[delta.RelationID]*catalog.Relation
@@ -56,10 +58,10 @@ func objectsOf(s *catalog.Snapshot) *objects {
 	if o := newest.Load(); o != nil && o.snapshot == s {
 		return o
 	}
-	o := &objects{snapshot: s, indexes: map[delta.RelationID]index{}, constraints: map[delta.RelationID]*catalog.Relation{},
+	o := &objects{snapshot: s, indexes: map[delta.RelationID]index{}, referred: map[delta.RelationID]bool{}, constraints: map[delta.RelationID]*catalog.Relation{},
 		indexNamed: map[[2]string]delta.RelationID{}}
 	for _, r := range s.Relations() {
-		if r.Kind == catalog.System {
+		if r.Kind == catalog.System || internal(r) {
 			continue
 		}
 		o.users = append(o.users, r)
@@ -73,11 +75,16 @@ func objectsOf(s *catalog.Snapshot) *objects {
 			o.constraints[x.ID] = r
 		}
 		for _, x := range r.ForeignKeys {
-			o.constraints[x.ID] = r
+			o.constraints[x.ID], o.referred[x.Table] = r, true
 		}
 	}
 	newest.Store(o)
 	return o
+}
+
+// internal reports whether a relation is the topic of our own workings, such as __time: it can be read, and is not listed.
+func internal(r *catalog.Relation) bool {
+	return r.Kind == catalog.Raw && strings.HasPrefix(r.TopicName, "__")
 }
 
 // users are all relations that are not system ones, by id.
@@ -90,7 +97,7 @@ func relkind(r *catalog.Relation) byte {
 		return 'm'
 	case catalog.View:
 		return 'v'
-	case catalog.Raw:
+	case catalog.Raw, catalog.Rejected:
 		return 'f'
 	case catalog.System:
 		if s, ok := relationOf[r.ID]; ok {
@@ -192,6 +199,11 @@ const (
 	constraintOIDs = 0x60000000
 	ruleOIDs       = 0x70000000
 )
+
+// hasTriggers is relhastriggers: psql looks for foreign keys only where it is set, as PostgreSQL keeps them by triggers.
+func (c *scan) hasTriggers(r *catalog.Relation) bool {
+	return len(r.ForeignKeys) > 0 || objectsOf(c.snapshot).referred[r.ID]
+}
 
 // defaultOID is the OID of a column's default in pg_attrdef.
 func defaultOID(r *catalog.Relation, attnum int16) uint32 { return uint32(r.ID)*1600 + uint32(attnum) }

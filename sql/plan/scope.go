@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/miracledb/miracledb/internal/errs"
+	"github.com/miracledb/miracledb/internal/row"
 	"github.com/miracledb/miracledb/sql/expr"
 	"github.com/miracledb/miracledb/views/catalog"
 )
@@ -195,7 +196,22 @@ func (a *analyzer) unqualified(s *scope, name string, loc int32) (expr.Expr, err
 	if it != nil {
 		return a.wholeRow(it, depth, loc), nil
 	}
+	if s != nil && name == tableOID && len(s.items) == 1 && s.items[0].stored() {
+		return s.items[0].tableOID(), nil
+	}
 	return nil, a.missingColumn(s, "", name, loc)
+}
+
+// tableOID is the system column that says which relation a row is of: psql and pg_dump join catalogs by it.
+const tableOID = "tableoid"
+
+// stored reports whether the item is a relation whose rows have system columns.
+func (it *item) stored() bool { return it.relation != nil && it.relation.Kind != catalog.View }
+
+// tableOID is the relation's OID. On the empty side of an outer join PostgreSQL gives NULL, which is not worth a column
+// in every row here.
+func (it *item) tableOID() expr.Expr {
+	return &expr.Const{Value: row.NewInt(int64(it.relation.ID)), Typ: row.T(row.Oid)}
 }
 
 // outerSide is the error for a lateral reference to the left side of a RIGHT or FULL join.
@@ -255,6 +271,9 @@ func (a *analyzer) qualified(s *scope, schema, relation, name string, loc int32)
 	c, ambiguous := it.find(name)
 	if ambiguous {
 		return nil, errs.SQL("42702", "column reference %q is ambiguous", name).At(a.pos(loc))
+	}
+	if c == nil && name == tableOID && it.stored() {
+		return it.tableOID(), nil
 	}
 	if c == nil {
 		return nil, a.missingColumn(s, relation, name, loc)
