@@ -58,6 +58,11 @@ through the Kafka port, over and over, until Ctrl-C.`,
 			}
 			var c node.Config
 			s.apply(&c)
+			stopProfiler, err := startProfiler(s.value("pprof"))
+			if err != nil {
+				return err
+			}
+			defer stopProfiler()
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
 			return demo(ctx, c, rate, cmd.OutOrStdout(), cmd.ErrOrStderr())

@@ -28,6 +28,11 @@ WebSocket clients to --http. An address that was not asked for and is taken move
 				return err
 			}
 			s.apply(&c)
+			stopProfiler, err := startProfiler(s.value("pprof"))
+			if err != nil {
+				return err
+			}
+			defer stopProfiler()
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
 			return serve(ctx, c, cmd.ErrOrStderr())

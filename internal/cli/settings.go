@@ -22,6 +22,7 @@ var serveOptions = []option{
 	{"kafka", node.DefaultKafka, "where Kafka clients connect, HOST:PORT"},
 	{"pg", node.DefaultPG, "where PostgreSQL clients connect, HOST:PORT"},
 	{"http", node.DefaultHTTP, "where HTTP and WebSocket clients connect, HOST:PORT"},
+	{"pprof", "", "where the profiler answers, HOST:PORT (default: nowhere)"},
 }
 
 // setting is an option's effective value and where it comes from.

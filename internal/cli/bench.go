@@ -1,0 +1,143 @@
+package cli
+
+import (
+	"fmt"
+	"os/signal"
+	"slices"
+	"strconv"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/miracledb/miracledb/internal/bench"
+)
+
+func newBench() *cobra.Command {
+	return parent("bench", "Run a benchmark beside its peer", newBenchFlights(), newBenchPgbench())
+}
+
+func newBenchFlights() *cobra.Command {
+	var o bench.FlightsOptions
+	cmd := &cobra.Command{
+		Use:   "flights",
+		Short: "Flights through the Kafka port into three live views, beside DuckDB",
+		Long: `flights starts a server in a temporary directory, produces the flights of --data-file as JSON through its Kafka port
+into a stream with three live views, and measures until every view equals DuckDB's answer over the file; then a
+restart after kill -9, GROUP BY over the stream against DuckDB on the file (7 runs each, in turn), and the time from
+a write to its sight in a view at 1,000 writes a second. A view that is not equal makes the exit status 1.`,
+		Example: "  miracledb bench flights --data-file flights-3m.parquet\n  miracledb bench flights --data-file flights-3m.parquet --rows 100000 --json",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.Validate(); err != nil {
+				return usage{err}
+			}
+			return runBench(cmd, func(p bench.Progress) (*bench.Result, error) {
+				o.Progress = p
+				return bench.Flights(cmd.Context(), o)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&o.DataFile, "data-file", "", "Parquet file of flights")
+	cmd.Flags().StringVar(&o.AirportsFile, "airports-file", "", "CSV file of airports (default: airports.csv beside the flights)")
+	cmd.Flags().Int64Var(&o.Rows, "rows", 0, "use only the first rows of the file")
+	cmd.Flags().StringVar(&o.Pprof, "pprof", "", "where the server answers the profiler, HOST:PORT")
+	addJSONFlag(cmd)
+	return cmd
+}
+
+func newBenchPgbench() *cobra.Command {
+	var o bench.PgbenchOptions
+	cmd := &cobra.Command{
+		Use:   "pgbench",
+		Short: "Point SELECTs by pgbench, beside PostgreSQL 15",
+		Long: `pgbench loads a keyed table into a server and into a PostgreSQL 15 cluster of its own, and runs
+pgbench -n -M prepared -c 8 with a SELECT by key against both in turn. The ratio is ours to PostgreSQL's rate.`,
+		Example: "  miracledb bench pgbench\n  miracledb bench pgbench --rows 100000 --runs 1 --duration 2s --json",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.Validate(); err != nil {
+				return usage{err}
+			}
+			return runBench(cmd, func(p bench.Progress) (*bench.Result, error) {
+				o.Progress = p
+				return bench.Pgbench(cmd.Context(), o)
+			})
+		},
+	}
+	cmd.Flags().Int64Var(&o.Rows, "rows", 0, "rows of the table (default 1000000)")
+	cmd.Flags().IntVar(&o.Runs, "runs", 0, "runs of each side (default 3)")
+	cmd.Flags().DurationVar(&o.Duration, "duration", 0, "length of a run (default 10s)")
+	cmd.Flags().StringVar(&o.Pprof, "pprof", "", "where the server answers the profiler, HOST:PORT")
+	addJSONFlag(cmd)
+	return cmd
+}
+
+// runBench runs one with its progress drawn, and prints the result.
+func runBench(cmd *cobra.Command, run func(bench.Progress) (*bench.Result, error)) error {
+	ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	cmd.SetContext(ctx)
+	p := newProgress(cmd.ErrOrStderr(), "starting")
+	r, err := run(p.set)
+	p.end()
+	if err != nil {
+		return err
+	}
+	if wantsJSON(cmd) {
+		err = writeJSON(cmd.OutOrStdout(), r)
+	} else {
+		err = printBench(cmd, r)
+	}
+	if err == nil {
+		err = r.Err()
+	}
+	return err
+}
+
+func printBench(cmd *cobra.Command, r *bench.Result) error {
+	t := table{header: []string{r.Bench, "seconds", "events/s", "qps", "p50 ms", "p99 ms", "peak MiB", "cpu s", "peer", "ratio"},
+		right: []bool{false, true, true, true, true, true, true, true, true, true}}
+	cases := r.Cases
+	if len(cases) == 0 {
+		cases = []bench.Case{{Name: "all", Figures: r.Figures, Peer: r.Peer, Ratio: r.Ratio}}
+	}
+	for _, c := range cases {
+		peer := ""
+		if c.Peer != nil {
+			peer = number(c.Peer.Seconds + c.Peer.QPS) // one of them
+		}
+		t.add(c.Name, number(c.Seconds), number(c.EventsPerSecond), number(c.QPS), number(c.P50), number(c.P99), number(c.PeakRSS), number(c.CPU), peer, number(c.Ratio))
+	}
+	out := cmd.OutOrStdout()
+	if err := t.write(out); err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "peak resident memory of the server with its children, mapped files included: %s MiB\n", number(r.PeakRSS))
+	names := make([]string, 0, len(r.Checks))
+	for name := range r.Checks {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		word := "ok"
+		if !r.Checks[name] {
+			word = "FAILED"
+		}
+		fmt.Fprintf(out, "%-6s %s\n", word, name)
+	}
+	for _, note := range r.Notes {
+		fmt.Fprintln(out, note)
+	}
+	return nil
+}
+
+// number prints a figure; one that was not measured is empty.
+func number(f float64) string {
+	switch {
+	case f == 0:
+		return ""
+	case f >= 100:
+		return strconv.FormatFloat(f, 'f', 0, 64)
+	}
+	return strconv.FormatFloat(f, 'f', 3, 64)
+}
