@@ -55,7 +55,7 @@ func (f Format) parseDateTime(oid OID, s string) (Value, error) {
 	name := dateTimeNames[oid]
 	switch fault {
 	case dateSyntax:
-		return Null, errs.SQL("22007", "invalid input syntax for type %s: \"%s\"", name, s)
+		return Null, p.syntax(name)
 	case dateField:
 		return Null, errs.SQL("22008", "date/time field value out of range: \"%s\"", s)
 	case dateZone:
@@ -70,11 +70,10 @@ func (p *dateTime) value(oid OID, name string) (Value, error) {
 	if p.special != "" {
 		return p.specialValue(oid, name)
 	}
-	syntax := errs.SQL("22007", "invalid input syntax for type %s: \"%s\"", name, p.s)
 	switch oid {
 	case Time, TimeTZ:
 		if !p.hasTime {
-			return Null, syntax
+			return Null, p.syntax(name)
 		}
 		if oid == Time {
 			return NewTime(p.micros), nil
@@ -83,14 +82,14 @@ func (p *dateTime) value(oid OID, name string) (Value, error) {
 			p.east = ZoneOffset(p.f.Now, p.f.Location)
 		} else if p.loc != nil {
 			if !p.hasDate { // the zone's offset depends on the day
-				return Null, syntax
+				return Null, p.syntax(name)
 			}
 			p.east = ZoneOffset(LocalToUTC(DateFromCivil(p.y, p.m, p.d)*microsPerDay+p.micros, p.loc), p.loc)
 		}
 		return NewTimeTZ(p.micros, int32(-p.east)), nil
 	}
 	if !p.hasDate {
-		return Null, syntax
+		return Null, p.syntax(name)
 	}
 	days := DateFromCivil(p.y, p.m, p.d)
 	if oid == Date {
@@ -122,6 +121,10 @@ func (p *dateTime) value(oid OID, name string) (Value, error) {
 	return NewTimestamp(micros), nil
 }
 
+func (p *dateTime) syntax(name string) error {
+	return errs.SQL("22007", "invalid input syntax for type %s: \"%s\"", name, p.s)
+}
+
 func (p *dateTime) specialValue(oid OID, name string) (Value, error) {
 	switch p.special {
 	case "infinity", "-infinity":
@@ -137,13 +140,13 @@ func (p *dateTime) specialValue(oid OID, name string) (Value, error) {
 			}
 			return NewTimestamp(math.MaxInt64), nil
 		}
-		return Null, errs.SQL("22007", "invalid input syntax for type %s: \"%s\"", name, p.s)
+		return Null, p.syntax(name)
 	case "epoch":
 		if oid == Date {
 			return NewDate(0), nil
 		}
 		if oid == Time || oid == TimeTZ {
-			return Null, errs.SQL("22007", "invalid input syntax for type %s: \"%s\"", name, p.s)
+			return Null, p.syntax(name)
 		}
 		return NewTimestamp(0), nil
 	}
