@@ -32,12 +32,40 @@ func Analyze(st *parse.Statement, o Options) (Statement, []row.Type, error) {
 	if a.undecided != nil {
 		return nil, nil, a.undecided
 	}
-	for i, t := range a.params {
-		if t.OID == 0 || t.OID == row.Unknown {
-			return nil, nil, errs.SQL("42P18", "could not determine data type of parameter $%d", i+1)
-		}
+	if err := a.decided(s); err != nil {
+		return nil, nil, err
 	}
 	return s, a.params, nil
+}
+
+// decided checks that every parameter has got a type, wherever it is used.
+func (a *analyzer) decided(s Statement) error {
+	for i, t := range a.params {
+		if t.OID == 0 || t.OID == row.Unknown {
+			return errs.SQL("42P18", "could not determine data type of parameter $%d", i+1)
+		}
+	}
+	if len(a.params) == 0 {
+		return nil
+	}
+	var query Node
+	switch s := s.(type) {
+	case *Select:
+		query = s.Query
+	case *Insert:
+		query = s.Source
+	case *Update:
+		query = s.Source
+	case *Delete:
+		query = s.Source
+	}
+	var err error
+	WalkAll(query, func(e expr.Expr, _ int) {
+		if p, ok := e.(*expr.Param); ok && p.Typ.OID == row.Unknown && err == nil {
+			err = a.at(a.locations[p], errs.SQL("42P08", "could not determine data type of parameter $%d", p.N))
+		}
+	})
+	return err
 }
 
 // analyzer checks one statement.

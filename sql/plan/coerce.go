@@ -159,7 +159,12 @@ func (a *analyzer) settle(e expr.Expr) expr.Expr {
 			return p
 		}
 	case *expr.Record:
-		return expr.MapChildren(x, a.settle)
+		return expr.MapChildren(x, func(f expr.Expr) expr.Expr {
+			if _, ok := f.(*expr.Param); ok { // PostgreSQL leaves it undecided
+				return f
+			}
+			return a.settle(f)
+		})
 	}
 	return e
 }

@@ -47,9 +47,7 @@ func untyped(e expr.Expr) bool { return e.Type().OID == row.Unknown }
 // finish makes the query's operators. What is still untyped becomes text.
 func (o *outputs) finish() (Node, error) {
 	for i, e := range o.exprs {
-		if untyped(e) {
-			o.exprs[i] = o.a.settle(e)
-		}
+		o.exprs[i] = o.a.settle(e)
 	}
 	n, err := o.build(o.exprs)
 	if err != nil {
