@@ -185,7 +185,7 @@ func (c *Codec) DecodeColumns(b *row.Builder, batches []byte, at Place) (faults 
 	direct := len(c.checks)+len(c.arrival)+len(c.volatile) == 0
 	err = c.each(batches, func(index int32, r record.Record) {
 		var reason string
-		if direct && r.Value != nil {
+		if direct && r.Value != nil && len(r.Headers) == 0 {
 			if err := c.json.Append(r.Value, b); err != nil {
 				reason = err.Error()
 			}
@@ -246,6 +246,11 @@ func (c *Codec) decode(r record.Record, at Place) (row.Row, string) {
 	if err != nil {
 		return nil, err.Error()
 	}
+	for _, h := range r.Headers {
+		if string(h.Key) == jsonNull {
+			c.setJSONNull(into, string(h.Value))
+		}
+	}
 	for _, i := range c.volatile {
 		if into[i].IsNull() {
 			return nil, "column \"" + c.schema.Columns[i].Name + "\" is missing and its default is volatile"
@@ -266,6 +271,15 @@ func (c *Codec) decode(r record.Record, at Place) (row.Row, string) {
 		}
 	}
 	return into, c.violated(into)
+}
+
+// setJSONNull undoes for one column that JSON's null is read as SQL's.
+func (c *Codec) setJSONNull(into row.Row, column string) {
+	for i, col := range c.schema.Columns {
+		if col.Name == column && into[i].IsNull() && (col.Type.OID == row.JSON || col.Type.OID == row.JSONB) {
+			into[i] = row.NewText("null")
+		}
+	}
 }
 
 func (c *Codec) violated(r row.Row) string {

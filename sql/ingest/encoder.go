@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"strings"
 	"time"
 
 	"github.com/miracledb/miracledb/internal/row"
@@ -34,10 +35,10 @@ type stream struct {
 // NewEncoder starts an encoder whose records have the timestamp now; partitions tells how many a topic has.
 func NewEncoder(now time.Time, partitions func(log.TopicID) int32) *Encoder {
 	return &Encoder{decoded: Decoded{Placed: true}, now: now.UnixMilli(), partitions: partitions,
-		streams: map[log.Partition]*stream{}, schemas: map[*catalog.Relation]*row.Schema{}}
+		key: make([]byte, 0, 64), streams: map[log.Partition]*stream{}, schemas: map[*catalog.Relation]*row.Schema{}}
 }
 
-func (e *Encoder) add(p log.Partition, key, value []byte) (index int32, err error) {
+func (e *Encoder) add(p log.Partition, key, value []byte, headers ...record.Header) (index int32, err error) {
 	s := e.streams[p]
 	if s == nil {
 		s = &stream{}
@@ -49,7 +50,7 @@ func (e *Encoder) add(p log.Partition, key, value []byte) (index int32, err erro
 			return 0, err
 		}
 	}
-	s.builder.Add(e.now, key, value)
+	s.builder.Add(e.now, key, value, headers...)
 	s.records++
 	return s.records - 1, nil
 }
@@ -78,6 +79,7 @@ func (e *Encoder) Row(rel *catalog.Relation, key []byte, old, r row.Row) error {
 		e.schemas[rel] = schema
 	}
 	var recordKey, value []byte
+	var headers []record.Header
 	if rel.Keyed() {
 		src := r
 		if src == nil {
@@ -95,11 +97,25 @@ func (e *Encoder) Row(rel *catalog.Relation, key []byte, old, r row.Row) error {
 		e.buf = jsonrow.AppendJSON(e.buf[:0], schema, r)
 		value = e.buf
 		ch.Encoded = encodeRow(r)
+		headers = jsonNulls(schema, r)
 	}
 	var err error
-	ch.Index, err = e.add(p, recordKey, value)
+	ch.Index, err = e.add(p, recordKey, value, headers...)
 	e.decoded.Changes = append(e.decoded.Changes, ch)
 	return err
+}
+
+// jsonNull is the header that names a column whose value is JSON's null and not SQL's: the field of the record's value
+// is null for both, and SQL's is what a producer means by it.
+const jsonNull = "miracledb.json-null"
+
+func jsonNulls(s *row.Schema, r row.Row) (hs []record.Header) {
+	for i, c := range s.Columns {
+		if (c.Type.OID == row.JSON || c.Type.OID == row.JSONB) && !r[i].IsNull() && strings.TrimSpace(r[i].Str()) == "null" {
+			hs = append(hs, record.Header{Key: []byte(jsonNull), Value: []byte(c.Name)})
+		}
+	}
+	return hs
 }
 
 // Finish gives the batches and their typed form.

@@ -1,0 +1,211 @@
+package ingest_test
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/miracledb/miracledb/internal/row"
+	"github.com/miracledb/miracledb/log"
+	"github.com/miracledb/miracledb/log/record"
+	"github.com/miracledb/miracledb/sql/ingest"
+	"github.com/miracledb/miracledb/views/catalog"
+)
+
+// columns has one column of every type that a table may have.
+func columns(t testing.TB) (cs []catalog.Column) {
+	t.Helper()
+	for i, name := range []string{"int", "smallint", "bigint", "oid", "float8", "real", "numeric", "numeric(10,2)", "bool", "text",
+		"varchar(5)", "char(4)", "bytea", "uuid", "date", "time", "timestamp", "timestamptz", "interval", "json", "jsonb", "int[]",
+		"text[]", "numeric[]"} {
+		typ, ok := row.TypeByName(name)
+		if !ok {
+			t.Fatalf("no type %s", name)
+		}
+		cs = append(cs, catalog.Column{Name: fmt.Sprintf("c%d", i), Type: typ})
+	}
+	return cs
+}
+
+func relation(kind catalog.Kind, key []int, cs []catalog.Column) *catalog.Relation {
+	return &catalog.Relation{ID: 20000, Version: 1, Schema: "public", Name: "r", Kind: kind, Columns: cs, Key: key,
+		KeyName: "r_pkey", Topic: log.TopicID{1}, TopicName: "r"}
+}
+
+// texts are values of each type of columns that its forms might bend.
+var texts = [][]string{
+	{"0", "-2147483648", "2147483647"}, {"-32768", "7"}, {"9223372036854775807", "-9223372036854775808"}, {"4294967295"},
+	{"NaN", "Infinity", "-Infinity", "-0", "0.1", "1e300", "5e-324"}, {"NaN", "0.1", "3.4028235e+38"},
+	{"NaN", "Infinity", "1.50", "123456789012345678901234567890.000001", "-0.0000000000000000000001"}, {"NaN", "1.50", "-99999999.99"},
+	{"t", "f"}, {"", "a", "quo\"te\\ \n\t\u0001 é 😀", "null"}, {"abcde", ""}, {"ab  ", "    "}, {`\x`, `\x00ff10`},
+	{"12345678-9abc-def0-1234-56789abcdef0"}, {"2001-02-28", "0001-01-01", "9999-12-31", "infinity", "0044-03-15 BC"},
+	{"00:00:00", "23:59:59.999999", "24:00:00"}, {"2001-01-01 00:00:00.000001", "infinity", "-infinity", "0044-03-15 12:00:00 BC"},
+	{"2001-01-01 00:00:00+00", "infinity"}, {"1 mon 2 days -03:00:00.5", "-1 years", "00:00:00"}, {`{"b": 1,  "a":[ ]}`, "null", `"x"`, "1.0"},
+	{`{"a": 1, "b": [null, 2.50]}`, "null"}, {"{}", "{1,NULL,-3}", "{{1,2},{3,4}}"}, {"{}", `{"a,b","\"",NULL,""}`}, {"{1.50,NaN}"},
+}
+
+// rows gives rows that hold each text of texts at least once, and a row of NULLs.
+func rows(t testing.TB, cs []catalog.Column) (out []row.Row) {
+	t.Helper()
+	out = append(out, make(row.Row, len(cs)))
+	for n := range 7 {
+		r := make(row.Row, len(cs))
+		for i, c := range cs {
+			v, err := row.ParseText(c.Type, texts[i][n%len(texts[i])])
+			if err == nil {
+				v, err = row.ApplyTypmod(c.Type, v, false)
+			}
+			if err != nil {
+				t.Fatalf("%s %q: %v", c.Type, texts[i][n%len(texts[i])], err)
+			}
+			r[i] = v
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+// What SQL writes comes back from the record's bytes as the same row: a replay gives the rows that were attached.
+func TestTypedRowsEqualDecodedRecords(t *testing.T) {
+	cs := columns(t)
+	rel := relation(catalog.Stream, nil, cs)
+	c, err := ingest.New(rel, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := rows(t, cs)
+	e := ingest.NewEncoder(time.Unix(0, 0), func(log.TopicID) int32 { return 1 })
+	for _, r := range want {
+		if err := e.Row(rel, nil, nil, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	batches, typed, err := e.Finish()
+	if err != nil || len(batches) != 1 {
+		t.Fatal(len(batches), err)
+	}
+	got, err := c.Decode(batches[0].Batch, ingest.Place{Topic: rel.Topic})
+	if err != nil || len(got.Faults) > 0 {
+		t.Fatalf("%v %+v", err, got)
+	}
+	for i := range want {
+		for j := range cs {
+			w, g, a := want[i][j], got.Changes[i].Row[j], typed.Changes[i].Row[j]
+			if !bytes.Equal(form(cs[j].Type, w), form(cs[j].Type, g)) || !bytes.Equal(form(cs[j].Type, w), form(cs[j].Type, a)) {
+				t.Errorf("row %d, %s: wrote %s, decoded %s, attached %s", i, cs[j].Type, form(cs[j].Type, w), form(cs[j].Type, g), form(cs[j].Type, a))
+			}
+		}
+	}
+}
+
+func form(t row.Type, v row.Value) []byte {
+	if v.IsNull() {
+		return []byte("NULL")
+	}
+	return row.AppendText(nil, t, v)
+}
+
+// Every type may be a key: what SQL writes as the record's key is read back as the same heap key, also for deletes.
+func TestKeysComeBack(t *testing.T) {
+	cs := columns(t)
+	for i := range cs {
+		if cs[i].Type.OID == row.JSON {
+			continue // has no order
+		}
+		for _, key := range [][]int{{i}, {i, 0}} {
+			if i == 0 && len(key) == 2 {
+				continue
+			}
+			rel := relation(catalog.Table, key, cs)
+			c, err := ingest.New(rel, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range rows(t, cs)[1:] {
+				if cs[i].Type.OID == row.JSONB && r[i].Str() == "null" {
+					continue // as a record's key it cannot be told from SQL's NULL
+				}
+				e := ingest.NewEncoder(time.Unix(0, 0), func(log.TopicID) int32 { return 1 })
+				heapKey := ingest.HeapKey(nil, rel, r)
+				if err := e.Row(rel, heapKey, nil, r); err != nil {
+					t.Fatal(err)
+				}
+				if err := e.Row(rel, heapKey, r, nil); err != nil {
+					t.Fatal(err)
+				}
+				batches, _, err := e.Finish()
+				if err != nil {
+					t.Fatal(err)
+				}
+				d, err := c.Decode(batches[0].Batch, ingest.Place{Topic: rel.Topic})
+				if err != nil || len(d.Faults) > 0 || len(d.Changes) != 2 {
+					t.Fatalf("key %s = %s: %v %+v", cs[i].Type, form(cs[i].Type, r[i]), err, d.Faults)
+				}
+				for _, ch := range d.Changes {
+					if !bytes.Equal(ch.Key, heapKey) {
+						t.Errorf("key %s = %s comes back as another one", cs[i].Type, form(cs[i].Type, r[i]))
+					}
+				}
+				if d.Changes[0].Row == nil || d.Changes[1].Row != nil {
+					t.Errorf("a row and a delete came back as %v", d.Changes)
+				}
+			}
+		}
+	}
+}
+
+// Whatever a record holds, decoding into rows and into columns agree on rows and faults, and nothing panics.
+func FuzzDecode(f *testing.F) {
+	f.Add([]byte("1"), []byte(`{"c0":1,"c9":"x","c6":1.5,"c21":[1,null]}`))
+	f.Add([]byte(nil), []byte(`{"c16":"2001-01-01T00:00:00Z"}`))
+	f.Add([]byte(`{"c0":1}`), []byte(nil))
+	f.Add([]byte("x"), []byte(`{"c0":`))
+	f.Fuzz(func(t *testing.T, key, value []byte) {
+		cs := columns(t)
+		rel := relation(catalog.Stream, nil, cs)
+		c, err := ingest.New(rel, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		table, err := ingest.New(relation(catalog.Table, []int{0}, columns(t)), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b record.Builder
+		b.Add(0, key, value)
+		b.Add(1, nil, []byte(`{"c0":7}`))
+		batch, err := b.Build()
+		if err != nil {
+			return
+		}
+		at := ingest.Place{Topic: rel.Topic}
+		if _, err := table.Decode(slices.Clone(batch), at); err != nil {
+			t.Fatal(err)
+		}
+		byRow, err := c.Decode(slices.Clone(batch), at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		builder := row.NewBuilder(nil, rel.RowSchema())
+		defer builder.Release()
+		faults, err := c.DecodeColumns(builder, batch, at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rec := builder.NewRecord()
+		defer rec.Release()
+		if len(faults) != len(byRow.Faults) || int(rec.NumRows()) != len(byRow.Changes) {
+			t.Fatalf("%q: %d rows and %d faults by row, %d and %d by column", value, len(byRow.Changes), len(byRow.Faults), rec.NumRows(), len(faults))
+		}
+		for i, ch := range byRow.Changes {
+			got := row.RowAt(rec, i, rel.RowSchema(), nil)
+			for j := range cs {
+				if !bytes.Equal(form(cs[j].Type, ch.Row[j]), form(cs[j].Type, got[j])) {
+					t.Fatalf("%q, %s: %s by row, %s by column", value, cs[j].Type, form(cs[j].Type, ch.Row[j]), form(cs[j].Type, got[j]))
+				}
+			}
+		}
+	})
+}
