@@ -236,8 +236,5 @@ func roleOID(name string) int64 {
 	return int64(h | 1<<31)
 }
 
-// literal is a string literal.
-func literal(s string) string { return "'" + s + "'" }
-
 // decimal is a number's text.
 func decimal[T integer](n T) string { return strconv.FormatInt(int64(n), 10) }
