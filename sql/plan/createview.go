@@ -4,6 +4,7 @@ import (
 	pg "github.com/pganalyze/pg_query_go/v6"
 
 	"github.com/miracledb/miracledb/internal/errs"
+	"github.com/miracledb/miracledb/sql/expr"
 	"github.com/miracledb/miracledb/views/catalog"
 )
 
@@ -101,13 +102,26 @@ func (a *analyzer) viewQuery(rel *catalog.Relation, query *pg.Node, aliases []st
 	if err != nil {
 		return nil, err
 	}
-	Walk(q, func(n Node) bool {
-		if s, ok := n.(*Scan); ok {
-			rel.DependsOn = appendID(rel.DependsOn, s.Relation.ID)
-		}
-		return true
-	})
+	scanned(q, func(r *catalog.Relation) { rel.DependsOn = appendID(rel.DependsOn, r.ID) })
 	return q, nil
+}
+
+// scanned calls visit for every relation that a plan reads, subqueries included.
+func scanned(n Node, visit func(*catalog.Relation)) {
+	list := func(n Node) {
+		Walk(n, func(n Node) bool {
+			if s, ok := n.(*Scan); ok {
+				visit(s.Relation)
+			}
+			return true
+		})
+	}
+	list(n)
+	WalkAll(n, func(e expr.Expr, _ int) {
+		if s, ok := e.(*expr.Subquery); ok {
+			list(s.Plan.(Node))
+		}
+	})
 }
 
 // modifies reports whether a query writes, in its WITH.

@@ -210,5 +210,29 @@ func (a *analyzer) truncate(n *pg.TruncateStmt) (Statement, error) {
 			out.Tables = append(out.Tables, c)
 		}
 	}
+	out.Tables = referringFirst(out.Tables)
 	return out, nil
+}
+
+// referringFirst orders tables so that one that refers to another is emptied before it.
+func referringFirst(tables []*catalog.Relation) []*catalog.Relation {
+	var out []*catalog.Relation
+	seen := map[*catalog.Relation]bool{}
+	var visit func(r *catalog.Relation)
+	visit = func(r *catalog.Relation) {
+		if seen[r] {
+			return
+		}
+		seen[r] = true
+		for _, c := range tables {
+			if slices.ContainsFunc(c.ForeignKeys, func(fk catalog.ForeignKey) bool { return fk.Table == r.ID }) {
+				visit(c)
+			}
+		}
+		out = append(out, r)
+	}
+	for _, r := range tables {
+		visit(r)
+	}
+	return out
 }

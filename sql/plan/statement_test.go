@@ -368,6 +368,7 @@ func TestViewText(t *testing.T) {
 		{"CREATE VIEW w AS WITH RECURSIVE u AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM u WHERE n < 5) SELECT n FROM u",
 			"WITH RECURSIVE u AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM u WHERE n < 5) SELECT n FROM u", ""},
 		{"CREATE VIEW w AS SELECT id FROM v WHERE id IN (SELECT id FROM other.o)", "SELECT id FROM public.v WHERE id IN (SELECT id FROM other.o)", "o v t"},
+		{"CREATE VIEW w AS SELECT x FROM u WHERE x IN (SELECT id FROM v)", "SELECT x FROM public.u WHERE x IN (SELECT id FROM public.v)", "t u v"},
 		{"CREATE VIEW w AS SELECT count(*) AS n FROM t", "SELECT count(*) AS n FROM public.t", "t"},
 		{"CREATE VIEW w AS SELECT id FROM t UNION ALL SELECT x FROM u", "SELECT id FROM public.t UNION ALL SELECT x FROM public.u", "t u"},
 		{"CREATE MATERIALIZED VIEW w AS SELECT id, count(*) AS n FROM u GROUP BY id WITH DATA", "SELECT id, count(*) AS n FROM public.u GROUP BY id", "u"},
@@ -436,5 +437,24 @@ func TestDefaultsAndChecks(t *testing.T) {
 		if (e == nil) != (i == 0 || i == 5) {
 			t.Errorf("default of column %d: %v", i, e)
 		}
+	}
+}
+
+// TestTruncateOrder: tables that refer to others are emptied before them.
+func TestTruncateOrder(t *testing.T) {
+	d := newDatabase()
+	d.define(t, "CREATE TABLE p (id int PRIMARY KEY)")
+	d.define(t, "CREATE TABLE c (id int PRIMARY KEY, p int REFERENCES p)")
+	d.define(t, "CREATE TABLE g (c int REFERENCES c)")
+	st, _, err := d.analyze("TRUNCATE p CASCADE")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, r := range st.(*Truncate).Tables {
+		got = append(got, r.Name)
+	}
+	if !slices.Equal(got, []string{"g", "c", "p"}) {
+		t.Error(got)
 	}
 }
