@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -101,10 +102,12 @@ func (s *Session) createRelation(ctx context.Context, c *plan.CreateRelation) (r
 	if rel.ID == 0 {
 		rel.ID = d.id()
 	}
-	d.number(rel)
-	if c.Query != nil && !c.Fill {
-		rel.DependsOn = relationsOf(c.Query)
+	for i := range rel.ForeignKeys {
+		if fk := &rel.ForeignKeys[i]; fk.Table == 0 { // to itself, which had no id
+			fk.Table = rel.ID
+		}
 	}
+	d.number(rel)
 	if rel.Kind == catalog.MaterializedView {
 		if err := followable(s.snapshot(), rel); err != nil {
 			return nil, false, err
@@ -419,14 +422,12 @@ func (s *Session) alter(ctx context.Context, st *plan.Alter) error {
 		return errs.SQL("0A000", "adding a primary key to an existing table is not supported").
 			WithHint("Create a new table with the key and INSERT ... SELECT into it.")
 	}
-	for _, col := range st.CheckNotNull {
-		if err := s.checkNotNull(ctx, old, col); err != nil {
-			return err
-		}
-	}
 	next := clone(st.New)
 	next.ID = old.ID
 	d.number(next)
+	if err := s.checkAltered(ctx, st, next); err != nil {
+		return err
+	}
 	if err := d.add(&catalog.Record{ID: old.ID, Relation: next, Topic: s.topicOf(old)}); err != nil {
 		return err
 	}
@@ -560,7 +561,10 @@ func (d *Database) internal() *Session {
 	return &Session{db: d, user: DatabaseName, settings: newSettings(), started: d.o.Clock.Now()}
 }
 
+// clone gives a relation whose ids can be set: that of a plan is kept with the plan, and may be defined again after a
+// rollback.
 func clone(rel *catalog.Relation) *catalog.Relation {
 	c := *rel
+	c.Indexes, c.Checks, c.ForeignKeys = slices.Clone(rel.Indexes), slices.Clone(rel.Checks), slices.Clone(rel.ForeignKeys)
 	return &c
 }

@@ -251,7 +251,10 @@ func (s *Session) set(st *plan.Set) error {
 	case "transaction_read_only":
 		s.readOnly = st.Value == "on" || st.Value == "true"
 	}
-	return s.settings.set(st.Name, st.Value, st.Local, st.Default)
+	if err := s.settings.set(st.Name, st.Value, st.Local, st.Default); err != nil || st.Next == nil {
+		return err
+	}
+	return s.set(st.Next)
 }
 
 func (s *Session) show(st *plan.Show) (*result, error) {

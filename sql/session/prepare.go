@@ -2,7 +2,6 @@ package session
 
 import (
 	"context"
-	"slices"
 	"strings"
 	"sync"
 
@@ -282,23 +281,4 @@ func (s *Session) deallocate(st *plan.Deallocate) error {
 	}
 	delete(s.statements, st.Name)
 	return nil
-}
-
-// relationsOf lists the relations that a plan reads, subqueries included, each once.
-func relationsOf(n plan.Node) (ids []relationID) {
-	list := func(n plan.Node) {
-		plan.Walk(n, func(n plan.Node) bool {
-			if scan, ok := n.(*plan.Scan); ok && !slices.Contains(ids, scan.Relation.ID) {
-				ids = append(ids, scan.Relation.ID)
-			}
-			return true
-		})
-	}
-	list(n)
-	plan.WalkAll(n, func(e expr.Expr, _ int) {
-		if s, ok := e.(*expr.Subquery); ok {
-			list(s.Plan.(plan.Node))
-		}
-	})
-	return ids
 }

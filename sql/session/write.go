@@ -5,7 +5,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/miracledb/miracledb/internal/delta"
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/internal/row"
 	"github.com/miracledb/miracledb/sql/expr"
@@ -81,7 +80,7 @@ func (w *writer) validate(r row.Row) error {
 	}
 	for i := range w.rel.ForeignKeys {
 		fk := &w.rel.ForeignKeys[i]
-		ok, err := ingest.Refers(ownRows{w}, w.s.snapshot(), fk, r)
+		ok, err := ingest.Refers(seenRows{w.s}, w.s.snapshot(), fk, r)
 		if err != nil {
 			return err
 		}
@@ -91,16 +90,6 @@ func (w *writer) validate(r row.Row) error {
 		}
 	}
 	return nil
-}
-
-// ownRows reads rows as this transaction will leave them.
-type ownRows struct{ w *writer }
-
-func (o ownRows) Get(rel delta.RelationID, key []byte) ([]byte, bool, error) {
-	if r, changed := o.w.tx.Own(rel, key); changed {
-		return nil, r != nil, nil
-	}
-	return o.w.s.db.o.Sequencer.Newest(rel, key)
 }
 
 // describe prints a row as PostgreSQL's error details do.
