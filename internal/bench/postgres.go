@@ -51,7 +51,7 @@ func startPostgres(ctx context.Context) (p *postgres, err error) {
 			return nil, err
 		}
 	}
-	initdb := exec.CommandContext(ctx, filepath.Join(postgresBin, "initdb"), "-A", "trust", "-U", "miracledb", "--locale=C.UTF-8", "-E", "UTF8", "-D", p.data())
+	initdb := exec.CommandContext(ctx, filepath.Join(postgresBin, "initdb"), "-A", "trust", "-U", "miracledb", "-N", "--locale=C.UTF-8", "-E", "UTF8", "-D", p.data())
 	initdb.SysProcAttr = attributes
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("initdb: %w %s", err, bytes.TrimSpace(out))

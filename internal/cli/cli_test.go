@@ -2,27 +2,20 @@ package cli
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/miracledb/miracledb/internal/node"
-	"github.com/miracledb/miracledb/sql/duck"
+	"github.com/miracledb/miracledb/internal/node/nodetest"
 )
 
 func TestMain(m *testing.M) {
-	if duck.ChildMain() {
-		return
-	}
-	os.Exit(m.Run())
+	nodetest.Main(m)
 }
 
 // call runs a command line.
@@ -45,41 +38,18 @@ func must(t *testing.T, args ...string) string {
 // server runs a node whose addresses the commands find in the environment; stop ends it.
 func server(t *testing.T) (data string, stop func()) {
 	t.Helper()
-	data = t.TempDir()
+	data = filepath.Join(t.TempDir(), "data")
 	return data, serverOn(t, data)
 }
 
 // serverOn runs a node on a data directory.
 func serverOn(t *testing.T, data string) (stop func()) {
 	t.Helper()
-	free := node.Address{HostPort: "127.0.0.1:0"}
-	n, err := node.Open(node.Config{Data: data, Kafka: free, PG: free, HTTP: free}, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- n.Run(ctx) }()
-	stop = sync.OnceFunc(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-		if err := n.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	t.Cleanup(stop)
-	select {
-	case <-n.Ready():
-	case <-time.After(20 * time.Second):
-		t.Fatal("not ready after 20 s")
-	}
-	kafka, pg, http := n.Addresses()
-	t.Setenv("MIRACLEDB_KAFKA", kafka)
-	t.Setenv("MIRACLEDB_PG", pg)
-	t.Setenv("MIRACLEDB_HTTP", http)
-	return stop
+	s := nodetest.StartOn(t, data)
+	t.Setenv("MIRACLEDB_KAFKA", s.Kafka)
+	t.Setenv("MIRACLEDB_PG", s.PG)
+	t.Setenv("MIRACLEDB_HTTP", s.HTTP)
+	return func() { s.Stop(t) }
 }
 
 // Every command has an example, and wrong usage is told from failure.
@@ -174,6 +144,37 @@ func TestTopicsRecordsAndLog(t *testing.T) {
 	}
 	if out := must(t, "log", "dump", "--data", data, "--topic", "people"); strings.Count(out, "\n") != 2 || !strings.Contains(out, `"Ada" {"id": 1`) {
 		t.Errorf("dump: %s", out)
+	}
+}
+
+func TestSQL(t *testing.T) {
+	server(t)
+	file := filepath.Join(t.TempDir(), "x.sql")
+	text := "CREATE TABLE people (id int PRIMARY KEY, name text);\nINSERT INTO people VALUES (1, 'Ada; or not'), (2, NULL);"
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, fault := call(t, "sql", "-f", file); code != 0 || fault != "CREATE TABLE\nINSERT 0 2\n" {
+		t.Fatalf("file: %d %s", code, fault)
+	}
+	want := "id  name\n--  -----------\n 1  Ada; or not\n 2\n(2 rows)\n"
+	if out := must(t, "sql", "SELECT * FROM people ORDER BY id"); out != want {
+		t.Errorf("got\n%s\nwant\n%s", out, want)
+	}
+	wantJSON := `{"n":"2","last":2,"t":"2001-02-03T04:05:06","ok":true,"none":null}` + "\n"
+	query := "SELECT count(*) AS n, max(id) AS last, timestamp '2001-02-03 04:05:06' AS t, true AS ok, NULL AS none FROM people"
+	if out := must(t, "sql", "--json", query); out != wantJSON {
+		t.Errorf("got %s want %s", out, wantJSON)
+	}
+	code, _, fault := call(t, "sql", "SELECT nme FROM people")
+	if code != 1 || !strings.Contains(fault, "SQLSTATE 42703") || !strings.Contains(fault, "line 1: SELECT nme FROM people\n               ^") {
+		t.Errorf("unknown column: %d %s", code, fault)
+	}
+	if err := os.WriteFile(file, []byte("SELECT 1;\nSELEC 2"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if code, out, fault := call(t, "sql", "-f", file); code != 1 || out != "" || !strings.Contains(fault, "line 2: SELEC 2") {
+		t.Errorf("file that does not parse: %d %q %s", code, out, fault)
 	}
 }
 
