@@ -648,3 +648,72 @@ func TestPrune(t *testing.T) {
 		t.Fatalf("%+v", r)
 	}
 }
+
+// Two logs that were restored from one backup have the same epoch and the same sequences: a backup of the one is not gone
+// on from by the other.
+func TestTwoBranches(t *testing.T) {
+	s := startSource(t)
+	a, _ := s.fill(30)
+	store, _ := repository(t)
+	first := s.backup(store)
+	var branches []*source
+	for _, text := range []string{"one", "other"} {
+		_, data := restore(t, store, Target{Latest: true})
+		b := openSource(t, data, s.clock.Now())
+		b.append(a, 0, text)
+		branches = append(branches, b)
+	}
+	if m := branches[0].backup(store); m.Previous != first.ID {
+		t.Fatalf("%+v", m.Summary)
+	}
+	m := branches[1].backup(store)
+	if m.Previous != first.ID || m.To.Epoch != first.To.Epoch+1 {
+		t.Fatalf("the other branch goes on from %q", m.Previous)
+	}
+	data := filepath.Join(t.TempDir(), "data")
+	if _, err := Restore(ctx, RestoreOptions{Store: store, Backup: m.ID, Data: data, Target: Target{Latest: true}}); err != nil {
+		t.Fatal(err)
+	}
+	same(t, data, logtest.Entries(t, branches[1], log.Position{}))
+}
+
+// Backups that are made while others write are whole prefixes of the log.
+func TestCreateWhileWriting(t *testing.T) {
+	s := startSource(t)
+	a, b := s.fill(20)
+	store, _ := repository(t)
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				s.more(a, b, 3)
+			}
+		}
+	}()
+	var last *Manifest
+	for i := range 8 {
+		m, err := Create(ctx, s.options(store, i == 5))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if last != nil && (m.To.Less(last.To.Position) || i != 5 && m.Previous != last.ID) {
+			t.Fatalf("backup %d: %+v after %+v", i, m.Summary, last.Summary)
+		}
+		last = m
+	}
+	close(stop)
+	<-done
+	all := logtest.Entries(t, s, log.Position{})
+	r, data := restore(t, store, Target{Latest: true})
+	if r.Position != last.To {
+		t.Fatal(r.Position, last.To)
+	}
+	same(t, data, upTo(all, last.To.Position))
+	if r := verify(t, store, Full); len(r.Faults) > 0 || r.Backups != 8 {
+		t.Fatalf("%+v", r)
+	}
+}
