@@ -1,11 +1,10 @@
 package bench
 
 import (
-	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -130,8 +129,8 @@ func fillBoth(ctx context.Context, own *server, peer *postgres, o PgbenchOptions
 	}
 	defer func() { _ = theirs.Close(ctx) }() // nothing is under way
 	for name, c := range map[string]*pgx.Conn{"MiracleDB": ours, "PostgreSQL": theirs} {
-		o.Progress("loading "+name, 0, 0)
-		if err := fill(ctx, c, o.Rows); err != nil {
+		told := func(done int64) { o.Progress("loading "+name, done, o.Rows) }
+		if err := fill(ctx, c, o.Rows, told); err != nil {
 			return fmt.Errorf("loading %s: %w", name, err)
 		}
 	}
@@ -151,22 +150,26 @@ func fillBoth(ctx context.Context, own *server, peer *postgres, o PgbenchOptions
 	return nil
 }
 
-// fill loads pgbench's own table by COPY.
-func fill(ctx context.Context, c *pgx.Conn, rows int64) error {
+// fillRows is how many rows one COPY, a transaction, loads.
+const fillRows = 100_000
+
+// fill loads pgbench's own table.
+func fill(ctx context.Context, c *pgx.Conn, rows int64, told func(done int64)) error {
 	if _, err := c.Exec(ctx, "CREATE TABLE accounts (aid int PRIMARY KEY, bid int, abalance int, filler text)"); err != nil {
 		return err
 	}
-	in, out := io.Pipe()
-	go func() {
-		w := bufio.NewWriterSize(out, 1<<20)
-		filler := strings.Repeat("x", 84)
-		for i := int64(1); i <= rows; i++ {
-			fmt.Fprintf(w, "%d\t%d\t%d\t%s\n", i, i%10+1, i*7919%100_000, filler)
+	filler := strings.Repeat("x", 84)
+	for from := int64(1); from <= rows; from += fillRows {
+		var lines bytes.Buffer
+		for i := from; i < min(from+fillRows, rows+1); i++ {
+			fmt.Fprintf(&lines, "%d\t%d\t%d\t%s\n", i, i%10+1, i*7919%100_000, filler)
 		}
-		out.CloseWithError(w.Flush())
-	}()
-	_, err := c.PgConn().CopyFrom(ctx, in, "COPY accounts FROM STDIN")
-	return errors.Join(err, in.Close())
+		if _, err := c.PgConn().CopyFrom(ctx, &lines, "COPY accounts FROM STDIN"); err != nil {
+			return err
+		}
+		told(min(from+fillRows, rows))
+	}
+	return nil
 }
 
 // pgbenchSample is the share of transactions whose latency is logged.

@@ -20,9 +20,15 @@ type Encoder struct {
 	partitions func(log.TopicID) int32
 	streams    map[log.Partition]*stream
 	order      []log.Partition
-	schemas    map[*catalog.Relation]*row.Schema
+	forms      map[*catalog.Relation]form
 	decoded    Decoded
 	buf, key   []byte
+}
+
+// form is how a relation's rows are written.
+type form struct {
+	schema *row.Schema
+	json   *jsonrow.Encoder
 }
 
 // stream is what goes to one partition.
@@ -35,7 +41,7 @@ type stream struct {
 // NewEncoder starts an encoder whose records have the timestamp now; partitions tells how many a topic has.
 func NewEncoder(now time.Time, partitions func(log.TopicID) int32) *Encoder {
 	return &Encoder{decoded: Decoded{Placed: true}, now: now.UnixMilli(), partitions: partitions,
-		key: make([]byte, 0, 64), streams: map[log.Partition]*stream{}, schemas: map[*catalog.Relation]*row.Schema{}}
+		key: make([]byte, 0, 64), streams: map[log.Partition]*stream{}, forms: map[*catalog.Relation]form{}}
 }
 
 func (e *Encoder) add(p log.Partition, key, value []byte, headers ...record.Header) (index int32, err error) {
@@ -73,10 +79,11 @@ func (e *Encoder) Catalog(r *catalog.Record) error {
 // Row adds the change of one row of rel: key is its heap key (nil for append-only relations), r its new value, nil for a
 // delete; a delete needs the old row for its canonical key.
 func (e *Encoder) Row(rel *catalog.Relation, key []byte, old, r row.Row) error {
-	schema := e.schemas[rel]
-	if schema == nil {
-		schema = rel.RowSchema()
-		e.schemas[rel] = schema
+	f, ok := e.forms[rel]
+	if !ok {
+		schema := rel.RowSchema()
+		f = form{schema, jsonrow.NewEncoder(schema)}
+		e.forms[rel] = f
 	}
 	var recordKey, value []byte
 	var headers []record.Header
@@ -85,7 +92,7 @@ func (e *Encoder) Row(rel *catalog.Relation, key []byte, old, r row.Row) error {
 		if src == nil {
 			src = old
 		}
-		e.key = jsonrow.AppendCanonicalKey(e.key[:0], schema, src)
+		e.key = jsonrow.AppendCanonicalKey(e.key[:0], f.schema, src)
 		recordKey = e.key
 	}
 	p := log.Partition{Topic: rel.Topic}
@@ -94,10 +101,10 @@ func (e *Encoder) Row(rel *catalog.Relation, key []byte, old, r row.Row) error {
 	}
 	ch := Change{Relation: rel, Key: key, Row: r}
 	if r != nil {
-		e.buf = jsonrow.AppendJSON(e.buf[:0], schema, r)
+		e.buf = f.json.AppendJSON(e.buf[:0], r)
 		value = e.buf
 		ch.Encoded = encodeRow(r)
-		headers = jsonNulls(schema, r)
+		headers = jsonNulls(f.schema, r)
 	}
 	var err error
 	ch.Index, err = e.add(p, recordKey, value, headers...)
