@@ -64,8 +64,8 @@ type Session interface {
 	Notices() []Notice
 	// Location is the session's time zone, for text output of timestamptz.
 	Location() *time.Location
-	// ObjectName is the text of a value of a reg* type: its object's name, or its number when there is none.
-	ObjectName(t row.OID, n int64) string
+	// Objects are those of the catalog, for text forms of reg* types.
+	row.Objects
 
 	// Close rolls back what is open.
 	Close() error

@@ -17,7 +17,7 @@ func ParseText(t Type, s string) (Value, error) { return Format{}.ParseText(t, s
 // long is 22001; an explicit cast parses without a modifier and then calls ApplyTypmod). s is kept by text values.
 //
 // Errors are PostgreSQL's: 22P02 invalid syntax, 22003 out of range, 22007 and 22008 dates and times, 22021 broken UTF-8,
-// 22001 too long. reg* types take only numbers here.
+// 22001 too long. reg* types take only numbers without Objects.
 func (f Format) ParseText(t Type, s string) (Value, error) {
 	v, err := f.parse(t, s)
 	if err != nil || t.Mod == 0 {
@@ -36,7 +36,13 @@ func (f Format) parse(t Type, s string) (Value, error) {
 		return parseInt(s, 32, "integer")
 	case Int8:
 		return parseInt(s, 64, "bigint")
-	case Oid, XID, RegProc, RegOper, RegClass, RegType, RegNamespace, RegRole:
+	case RegProc, RegOper, RegClass, RegType, RegNamespace, RegRole:
+		if f.Objects == nil {
+			return parseOID(s)
+		}
+		n, err := f.Objects.ObjectID(t.OID, s)
+		return NewInt(n), err
+	case Oid, XID:
 		return parseOID(s)
 	case Float4:
 		return parseFloat(s, 32, "real")

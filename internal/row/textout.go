@@ -14,8 +14,16 @@ type Format struct {
 	// Now is the transaction's time in microseconds since 1970, for the input words now, today, tomorrow and yesterday;
 	// 0: they are refused (0A000).
 	Now int64
-	// Names gives the text of a reg* value, which is an object's name; nil: it is its number.
-	Names func(t OID, n int64) string
+	// Objects knows the names that reg* values are written by; nil: they are numbers.
+	Objects Objects
+}
+
+// Objects is a catalog as the reg* types see it.
+type Objects interface {
+	// ObjectName is the text of a value of reg* type t: its object's name, or its number when there is none.
+	ObjectName(t OID, n int64) string
+	// ObjectID reads the text of a value of reg* type t. Errors: PostgreSQL's (42P01, 42704, 42883...).
+	ObjectID(t OID, name string) (int64, error)
 }
 
 // AppendText appends the text of v, of type t, as PostgreSQL's output function gives it in UTC. NULL appends nothing.
@@ -36,8 +44,8 @@ func (f Format) AppendText(dst []byte, t Type, v Value) []byte {
 		}
 		return append(dst, 'f')
 	case KindInt:
-		if f.Names != nil && named(t.OID) {
-			return append(dst, f.Names(t.OID, v.n)...)
+		if f.Objects != nil && named(t.OID) {
+			return append(dst, f.Objects.ObjectName(t.OID, v.n)...)
 		}
 		return strconv.AppendInt(dst, v.n, 10)
 	case KindFloat:

@@ -312,6 +312,12 @@ func RegName(ctx *Ctx, t row.OID, n int64) string {
 	return s
 }
 
+// RegValue reads the text of a value of a reg* type. Errors: 42P01, 42704, 42883, 3F000, as PostgreSQL's.
+func RegValue(ctx *Ctx, t row.OID, name string) (int64, error) {
+	v, err := regIn(ctx, t, name)
+	return v.Int(), err
+}
+
 // regOut is a reg* value's name, or its number when there is no such object.
 func regOut(ctx *Ctx, t row.OID, v row.Value) (string, error) {
 	if v.Int() == 0 {

@@ -200,6 +200,16 @@ var sizes = regexp.MustCompile(`^[0-9]+ (bytes|kB|MB)$`)
 
 var oidText = regexp.MustCompile(`\b1[0-9]{4}\b`)
 
+// objectNames names objects in text forms.
+type objectNames struct{ s *sampleSession }
+
+func (o objectNames) ObjectName(t row.OID, n int64) string {
+	return expr.RegName(o.s.context(nil), t, n)
+}
+func (o objectNames) ObjectID(t row.OID, name string) (int64, error) {
+	return expr.RegValue(o.s.context(nil), t, name)
+}
+
 // compare gives the differences between our answer and PostgreSQL's.
 func (l *likeness) compare(query string) []string {
 	theirs, err := l.theirs(l.translated(query))
@@ -233,7 +243,7 @@ func (l *likeness) compare(query string) []string {
 		}
 		want = append(want, strings.Join(line, "|"))
 	}
-	format := row.Format{Names: func(t row.OID, n int64) string { return expr.RegName(l.s.context(nil), t, n) }}
+	format := row.Format{Objects: objectNames{l.s}}
 	for _, x := range r.rows {
 		var line []string
 		for i, v := range x {

@@ -106,7 +106,7 @@ func (c *conn) welcome(ctx context.Context, code uint32, body []byte) error {
 		return c.fatal(err)
 	}
 	c.session = s
-	c.format.Names = s.ObjectName
+	c.format.Objects = s
 	c.begin('R')
 	c.int32(0)
 	c.end()

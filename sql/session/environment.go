@@ -25,6 +25,11 @@ func (e *environment) SetSetting(name, value string, local bool) error {
 // ObjectName is the text of a value of a reg* type.
 func (s *Session) ObjectName(t row.OID, n int64) string { return expr.RegName(s.expression(nil), t, n) }
 
+// ObjectID reads the text of a value of a reg* type.
+func (s *Session) ObjectID(t row.OID, name string) (int64, error) {
+	return expr.RegValue(s.expression(nil), t, name)
+}
+
 // Describe answers catalog functions.
 func (e *environment) Describe(function string, args []row.Value) (row.Value, bool, error) {
 	return pgcatalog.Describe(e, function, args)
