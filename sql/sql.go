@@ -64,6 +64,8 @@ type Session interface {
 	Notices() []Notice
 	// Location is the session's time zone, for text output of timestamptz.
 	Location() *time.Location
+	// Cursor gives the columns of a cursor that SQL's DECLARE opened: it is a portal of that name.
+	Cursor(name string) ([]Column, bool)
 	// Objects are those of the catalog, for text forms of reg* types.
 	row.Objects
 

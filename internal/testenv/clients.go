@@ -40,12 +40,39 @@ func KafkaJars(t testing.TB) string {
 
 // InstallKafka installs what KafkaJars gives.
 func InstallKafka() (classpath string, err error) {
-	dir, err := component("kafka-"+KafkaVersion, func(ctx context.Context, dir string) error {
+	return installJars("kafka-"+KafkaVersion, "org.apache.kafka:kafka_2.13:"+KafkaVersion, "org.apache.kafka:kafka-tools:"+KafkaVersion,
+		"org.apache.logging.log4j:log4j-slf4j-impl:2.25.4")
+}
+
+// PgjdbcVersion is the version of PostgreSQL's JDBC driver that Pgjdbc installs.
+const PgjdbcVersion = "42.7.14"
+
+// Pgjdbc gives a class path with PostgreSQL's JDBC driver, from Maven Central.
+func Pgjdbc(t testing.TB) string {
+	t.Helper()
+	classpath, err := InstallPgjdbc()
+	Need(t, "pgjdbc", err)
+	return classpath
+}
+
+// InstallPgjdbc installs what Pgjdbc gives.
+func InstallPgjdbc() (classpath string, err error) {
+	return installJars("pgjdbc-"+PgjdbcVersion, "org.postgresql:postgresql:"+PgjdbcVersion)
+}
+
+// installJars gives a class path with artifacts ("group:artifact:version") and all that they need.
+func installJars(name string, artifacts ...string) (classpath string, err error) {
+	dir, err := component(name, func(ctx context.Context, dir string) error {
 		mvn, err := look("mvn", "maven")
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(dir, "pom.xml"), []byte(kafkaPom), 0o644); err != nil {
+		pom := pomHead
+		for _, a := range artifacts {
+			f := strings.Split(a, ":")
+			pom += "<dependency><groupId>" + f[0] + "</groupId><artifactId>" + f[1] + "</artifactId><version>" + f[2] + "</version></dependency>\n"
+		}
+		if err := os.WriteFile(filepath.Join(dir, "pom.xml"), []byte(pom+"</dependencies></project>\n"), 0o644); err != nil {
 			return err
 		}
 		return run(ctx, dir, mvn, "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=lib")
@@ -53,15 +80,10 @@ func InstallKafka() (classpath string, err error) {
 	return filepath.Join(dir, "lib", "*"), err
 }
 
-const kafkaPom = `<project xmlns="http://maven.apache.org/POM/4.0.0">
-  <modelVersion>4.0.0</modelVersion>
-  <groupId>miracledb</groupId><artifactId>test-components</artifactId><version>1</version><packaging>pom</packaging>
-  <dependencies>
-    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>` + KafkaVersion + `</version></dependency>
-    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka-tools</artifactId><version>` + KafkaVersion + `</version></dependency>
-    <dependency><groupId>org.apache.logging.log4j</groupId><artifactId>log4j-slf4j-impl</artifactId><version>2.25.4</version></dependency>
-  </dependencies>
-</project>
+const pomHead = `<project xmlns="http://maven.apache.org/POM/4.0.0">
+<modelVersion>4.0.0</modelVersion>
+<groupId>miracledb</groupId><artifactId>test-components</artifactId><version>1</version><packaging>pom</packaging>
+<dependencies>
 `
 
 // PythonVenv gives the python of a virtual environment that has the named packages ("confluent-kafka==2.16.1"): pin them.
@@ -92,6 +114,9 @@ func InstallPython(packages ...string) (python string, err error) {
 
 // PythonDuckDB is DuckDB of the version that the server links.
 var PythonDuckDB = []string{"duckdb==1.5.6"}
+
+// PythonSQL is the Python PostgreSQL clients of the client matrix.
+var PythonSQL = []string{"sqlalchemy==2.0.36", "psycopg[binary]==3.2.3", "asyncpg==0.30.0"}
 
 // PythonKafka is the Python Kafka clients of the client matrix.
 var PythonKafka = []string{"confluent-kafka==2.16.1", "kafka-python==3.0.12", "lz4", "zstandard", "python-snappy"}

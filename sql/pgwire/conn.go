@@ -455,6 +455,10 @@ func (c *conn) describe(context.Context) error {
 	} else {
 		p := c.portals[m.Name]
 		if p == nil {
+			if cols, ok := c.session.Cursor(m.Name); ok {
+				c.rowDescription(cols, nil)
+				return nil
+			}
 			return errs.SQL("34000", "portal %q does not exist", m.Name)
 		}
 		st, formats = p.st, p.formats

@@ -55,6 +55,15 @@ func (s *Session) declare(ctx context.Context, st *plan.DeclareCursor, args []ro
 	return nil
 }
 
+// Cursor gives the columns of a cursor.
+func (s *Session) Cursor(name string) ([]sql.Column, bool) {
+	c, ok := s.cursors[name]
+	if !ok {
+		return nil, false
+	}
+	return c.columns, true
+}
+
 func (s *Session) fetch(ctx context.Context, st *plan.Fetch) (*result, error) {
 	c := s.cursors[st.Name]
 	if c == nil {
