@@ -49,6 +49,13 @@ var (
 	ErrTopicExists = errs.New(errs.Exists, "topic exists")
 	// ErrInvalidTopic: a name, partition count or id that no topic can have (Kafka INVALID_TOPIC_EXCEPTION).
 	ErrInvalidTopic = errs.New(errs.Invalid, "invalid topic")
+	// ErrTxnState: the transaction is not in a state for this (Kafka INVALID_TXN_STATE).
+	ErrTxnState = errs.New(errs.Conflict, "invalid transaction state")
+	// ErrTxnTimeout: a transaction that would take too long (Kafka INVALID_TRANSACTION_TIMEOUT).
+	ErrTxnTimeout = errs.New(errs.Invalid, "invalid transaction timeout")
+	// ErrProducerMapping: the transactional id is not known, or stands for another producer (Kafka
+	// INVALID_PRODUCER_ID_MAPPING).
+	ErrProducerMapping = errs.New(errs.Conflict, "the producer is not that of the transactional id")
 	// ErrInvalidConfig: a topic setting that does not exist or has a wrong value (Kafka INVALID_CONFIG).
 	ErrInvalidConfig = errs.New(errs.Invalid, "invalid topic config")
 )

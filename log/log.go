@@ -78,6 +78,9 @@ type Append struct {
 	Expect  []Expect
 	// Txn is the id of the SQL or Kafka transaction that this append commits, 0: none.
 	Txn uint64
+	// JoinTxn lets the batches of a transactional producer join its transaction, or begin it, without their partitions
+	// having been announced (KIP-890).
+	JoinTxn bool
 	// Attachment travels in memory with the entry to readers at the tail and is never stored: the typed delta that SQL
 	// made of the rows, so that nobody decodes them again. After a restart it is nil.
 	Attachment any
@@ -102,6 +105,9 @@ type Entry struct {
 	Time        time.Time
 	Txn         uint64
 	Batches     []PartitionBatch
+	// Commits are the Kafka transactions that the append commits: their records, which stand in older appends, take effect
+	// with it. record.Effects visits them.
+	Commits []TxnRange
 	// Thinned is set when records of the append are no longer kept: retention, a deletion or compaction has removed them.
 	Thinned    bool
 	Attachment any
@@ -124,6 +130,8 @@ type Bounds struct {
 	Start, End int64
 	// Clean is the first offset from which history is whole: below it compaction has removed records.
 	Clean int64
+	// Stable is the first offset of a transaction that has not ended, End when there is none (Kafka's last stable offset).
+	Stable int64
 }
 
 // ReadLimit bounds one Read.
@@ -160,6 +168,10 @@ type Log interface {
 	// Bounds gives the limits of a partition.
 	Bounds(p Partition) (Bounds, error)
 
+	// Aborted lists the aborted transactions with records from offset from to before to: readers of committed records leave
+	// those out.
+	Aborted(p Partition, from, to int64) []AbortedTxn
+
 	// OffsetForTime gives the first offset whose record has a timestamp at or after ms (Unix milliseconds) and that
 	// timestamp; -1, -1 when there is none.
 	OffsetForTime(p Partition, ms int64) (offset, timestamp int64, err error)
@@ -184,6 +196,10 @@ type Log interface {
 // AdmissionHook stands between a foreign writer and a topic: it may refuse a, or hold a lock around submit so that the
 // write takes its place in an order of the hook's own. It must call submit at most once and return its ticket.
 type AdmissionHook func(ctx context.Context, a Append, submit func(Append) (*Ticket, error)) (*Ticket, error)
+
+// TxnHook stands between a producer and the commit of its Kafka transaction, as an AdmissionHook stands before an append:
+// batches are the transaction's, of the topics that have admission hooks.
+type TxnHook func(ctx context.Context, batches []PartitionBatch, submit func() (*Ticket, error)) (*Ticket, error)
 
 // Ticket is an append on its way to the disk.
 type Ticket struct {

@@ -352,13 +352,14 @@ func (s *subscription) appended(ctx context.Context, to log.Position) error {
 					return err
 				}
 			}
-			for _, b := range e.Batches {
+			err := record.Effects(ctx, s.o.Log, &e, func(b log.PartitionBatch) error {
 				if b.Partition.Topic != s.rel.Topic {
-					continue
+					return nil
 				}
-				if err := s.records(ctx, codec, &read, b); err != nil {
-					return err
-				}
+				return s.records(ctx, codec, &read, b)
+			})
+			if err != nil {
+				return err
 			}
 		}
 	}

@@ -158,6 +158,10 @@ func (n *Node) openSQL() (err error) {
 	if err != nil {
 		return err
 	}
+	n.Log.AdmitTxns(n.Sequencer.AdmitTxn(func(id log.TopicID) *catalog.Relation {
+		rel, _ := n.Catalog.Current().ByTopic(id)
+		return rel
+	}))
 	n.Database = session.New(session.Options{Log: n.Log, Catalog: n.Catalog, Tables: n.Tables, Views: n.Views,
 		Versions: n.Versions, Sequencer: n.Sequencer, Engine: n.Engine, Applied: n.Runner.WaitApplied, Circuit: n.Runner.Explain})
 	return nil

@@ -40,7 +40,7 @@ func (a *applier) next(ctx context.Context) ([]*tick, error) {
 	var ticks []*tick
 	for len(entries) > 0 {
 		n := a.cut(entries)
-		t, err := a.apply(entries[:n])
+		t, err := a.apply(ctx, entries[:n])
 		if err != nil {
 			return nil, err
 		}
@@ -68,7 +68,7 @@ func (a *applier) cut(entries []log.Entry) int {
 	return len(entries)
 }
 
-func (a *applier) apply(entries []log.Entry) (*tick, error) {
+func (a *applier) apply(ctx context.Context, entries []log.Entry) (*tick, error) {
 	to := entries[len(entries)-1].Position
 	t := &tick{from: a.pos, to: to, deltas: map[delta.RelationID]delta.Delta{}, keys: map[delta.RelationID][][]byte{}}
 	replaying := !a.o.Tables.Position().Less(to)
@@ -90,7 +90,7 @@ func (a *applier) apply(entries []log.Entry) (*tick, error) {
 				return nil, err
 			}
 		}
-		if err := a.entry(t, &entries[i]); err != nil {
+		if err := a.entry(ctx, t, &entries[i]); err != nil {
 			return nil, fmt.Errorf("applying the append at %v: %w", entries[i].Position, err)
 		}
 	}
@@ -169,7 +169,7 @@ func (a *applier) codec(rel *catalog.Relation) (*ingest.Codec, error) {
 }
 
 // entry applies one append. Its catalog records come first: they may create what its other batches fill.
-func (a *applier) entry(t *tick, e *log.Entry) error {
+func (a *applier) entry(ctx context.Context, t *tick, e *log.Entry) error {
 	for _, b := range e.Batches {
 		if b.Partition.Topic == log.CatalogTopicID {
 			if err := a.define(t, e.Position, b.Batch); err != nil {
@@ -191,24 +191,19 @@ func (a *applier) entry(t *tick, e *log.Entry) error {
 		}
 	}
 	snap := a.o.Catalog.Current()
-	for _, b := range e.Batches {
+	// The records of a Kafka transaction take effect with the append that commits it.
+	return record.Effects(ctx, a.o.Log, e, func(b log.PartitionBatch) error {
 		t.records += int64(b.Records)
 		rel, ok := snap.ByTopic(b.Partition.Topic)
-		if !ok || b.Partition.Topic == log.CatalogTopicID || attached != nil && attached.Placed {
-			continue
+		switch {
+		case !ok || b.Partition.Topic == log.CatalogTopicID || attached != nil && attached.Placed:
+		case rel.Kind == catalog.Table:
+			return a.table(t, rel, b, attached)
+		case rel.Kind == catalog.Stream:
+			return a.stream(snap, rel, b)
 		}
-		switch rel.Kind {
-		case catalog.Table:
-			if err := a.table(t, rel, b, attached); err != nil {
-				return err
-			}
-		case catalog.Stream:
-			if err := a.stream(snap, rel, b); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+		return nil
+	})
 }
 
 func (a *applier) stream(snap *catalog.Snapshot, rel *catalog.Relation, b log.PartitionBatch) error {

@@ -64,6 +64,7 @@ type pastRecords struct {
 	until     log.Position
 	next, end int64
 	data      []byte
+	committed []log.PartitionBatch // of the transaction whose marker was read last, at its place
 
 	batch   []byte // the current one; nil: no more
 	base    int64
@@ -73,7 +74,15 @@ type pastRecords struct {
 
 func (p *pastRecords) advance() error {
 	p.batch = nil
-	for p.next < p.end {
+	for {
+		if len(p.committed) > 0 {
+			p.batch, p.base, p.records = p.committed[0].Batch, p.committed[0].BaseOffset, p.committed[0].Records
+			p.committed = p.committed[1:]
+			return nil
+		}
+		if p.next >= p.end {
+			return nil
+		}
 		if len(p.data) == 0 {
 			var err error
 			p.data, err = p.log.Read(context.Background(), p.partition, p.next, log.ReadLimit{MaxBytes: 1 << 20})
@@ -87,8 +96,8 @@ func (p *pastRecords) advance() error {
 		}
 		p.data = p.data[len(h.Bytes):]
 		p.next = h.LastOffset() + 1
-		if h.Control() {
-			continue
+		if h.Transactional() && !h.Control() {
+			continue // they take effect with their marker
 		}
 		if p.at, err = p.log.PositionOf(p.partition, h.BaseOffset); err != nil {
 			return err
@@ -97,8 +106,19 @@ func (p *pastRecords) advance() error {
 			p.end = p.next // what follows is applied in its turn
 			return nil
 		}
+		if h.Control() {
+			if r, commit, ok := record.Marker(h, p.partition); ok && commit {
+				err = record.Committed(context.Background(), p.log, r, func(b log.PartitionBatch) error {
+					p.committed = append(p.committed, b)
+					return nil
+				})
+				if err != nil {
+					return err
+				}
+			}
+			continue
+		}
 		p.batch, p.base, p.records = h.Bytes, h.BaseOffset, h.Offsets()
 		return nil
 	}
-	return nil
 }

@@ -42,6 +42,7 @@ type applier struct {
 	journal *journal.Journal
 	budget  *budget
 	pins    *pins
+	kept    func() uint64 // see Broker.kept
 	wake    chan struct{}
 
 	// Of the applying goroutine:
@@ -382,7 +383,7 @@ func (a *applier) retire() (gone segment.Retired) {
 		}
 	}
 	a.durable.mu.RUnlock()
-	kept := a.pins.kept()
+	kept := a.kept()
 	for store, start := range starts {
 		gone = append(gone, store.Retire(start, kept)...)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/miracledb/miracledb/log"
 	"github.com/miracledb/miracledb/log/commits"
 	"github.com/miracledb/miracledb/log/journal"
+	"github.com/miracledb/miracledb/log/record"
 )
 
 // Broker is the embedded log. Open recovers, Run makes appends durable until its context ends, Close lets go of the
@@ -95,12 +96,17 @@ func (b *Broker) Produce(ctx context.Context, a log.Append) (*log.Ticket, error)
 			continue
 		}
 		seen[topic.ID] = true
-		if hook != nil {
+		if hook != nil && !transactional(pb.Batch) { // those are admitted when they are committed
 			inner := submit
 			submit = func(a log.Append) (*log.Ticket, error) { return hook(ctx, a, inner) }
 		}
 	}
 	return submit(a)
+}
+
+func transactional(p []byte) bool {
+	b, err := record.ParseHeader(p)
+	return err == nil && b.Transactional()
 }
 
 // Admit: see log.Log.
@@ -170,6 +176,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	var cleaned sync.WaitGroup
 	cleaned.Go(func() { b.cleaner.run(cleaning) })
 	cleaned.Go(func() { b.space.run(cleaning) })
+	cleaned.Go(func() { b.expireTxns(cleaning) })
 	err := b.commitLoop(ctx, failed)
 	stopCleaning()
 	stopping := errs.New(errs.Unavailable, "the log is stopping")

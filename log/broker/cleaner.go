@@ -53,7 +53,7 @@ func (c *cleaner) pass(ctx context.Context) error {
 // retain moves the starts of the partitions whose oldest segments are too old or too many.
 func (c *cleaner) retain(ctx context.Context) error {
 	var moves []event
-	now, kept := c.clock.Now(), c.broker.pins.kept()
+	now, kept := c.clock.Now(), c.broker.kept()
 	for _, t := range c.broker.Topics() {
 		cut, _ := t.Cleanup()
 		if !cut || t.ID == log.CatalogTopicID {
@@ -66,6 +66,11 @@ func (c *cleaner) retain(ctx context.Context) error {
 				continue
 			}
 			infos, _ := store.Segments()
+			if bounds, err := c.broker.Bounds(p); err != nil {
+				continue // dropped
+			} else if i := slices.IndexFunc(infos, func(s segment.Info) bool { return s.Next > bounds.Stable }); i >= 0 {
+				infos = infos[:i] // a transaction that has not ended
+			}
 			if start := retained(&t, infos, now, kept); start >= 0 {
 				moves = append(moves, startMoved{p, start})
 			}
@@ -109,7 +114,7 @@ func retained(t *log.Topic, infos []segment.Info, now time.Time, kept uint64) in
 
 // retirable reports whether there are segments whose records have all been given up.
 func (c *cleaner) retirable() bool {
-	d, kept := c.broker.durable, c.broker.pins.kept()
+	d, kept := c.broker.durable, c.broker.kept()
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	for p, v := range d.mu.partitions {
@@ -130,6 +135,43 @@ func (p *pins) kept() uint64 {
 		return lowest.Sequence
 	}
 	return math.MaxUint64
+}
+
+// kept is the sequence of the newest append whose records nobody who holds a pin has still to see. A Kafka transaction's
+// records take effect when it commits: those of the longest one before the pin are kept too.
+func (b *Broker) kept() uint64 {
+	kept := b.pins.kept()
+	b.durable.mu.RLock()
+	txns := len(b.durable.mu.state.txns)
+	b.durable.mu.RUnlock()
+	if txns == 0 || kept == 0 || kept == math.MaxUint64 {
+		return kept
+	}
+	at, err := b.timeOf(kept)
+	if err != nil {
+		return 0
+	}
+	before, err := b.PositionAt(at.Add(-maxTxnTimeout))
+	if err != nil {
+		return 0
+	}
+	return before.Sequence
+}
+
+// timeOf gives the commit time of an append that is durable.
+func (b *Broker) timeOf(sequence uint64) (time.Time, error) {
+	d := b.durable
+	d.mu.RLock()
+	if n := len(d.mu.tail); n > 0 && sequence >= d.mu.tail[0].entry.Position.Sequence {
+		defer d.mu.RUnlock()
+		return d.mu.tail[min(int(sequence-d.mu.tail[0].entry.Position.Sequence), n-1)].entry.Time, nil
+	}
+	d.mu.RUnlock()
+	got, err := b.commits.Read(sequence, 1)
+	if err != nil || len(got) == 0 {
+		return time.Time{}, errs.New(errs.NotFound, "%w: append %d is not kept: %w", log.ErrHistoryThinned, sequence, err)
+	}
+	return got[0].Time, nil
 }
 
 // change makes events durable that decide makes of the newest state.

@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"hash/maphash"
+	"slices"
 	"strconv"
 	"time"
 
@@ -53,9 +54,14 @@ func (c *cleaner) compactPartition(ctx context.Context, t *log.Topic, p log.Part
 	}
 	r := round{topic: t, store: store, now: c.clock.Now()}
 	infos, cleaned := store.Segments()
-	if !r.choose(infos, cleaned, c.broker.pins.kept()) {
+	bounds, err := c.broker.Bounds(p)
+	if err != nil {
+		return err
+	}
+	if !r.choose(infos, cleaned, c.broker.kept(), bounds.Stable) {
 		return nil
 	}
+	r.aborted, r.observed = c.broker.Aborted(p, 0, r.upTo), map[int64]bool{}
 	r.producers = c.broker.durable.lastOffsets(p)
 	if err := r.collect(ctx, cleaned); err != nil {
 		return err
@@ -117,15 +123,18 @@ type round struct {
 	seeds     [2]maphash.Seed
 	producers map[int64]int64 // offset of the last record of each live producer
 	it        record.Iterator
+
+	aborted  []log.AbortedTxn
+	observed map[int64]bool // producers with records left of the transaction that the next marker ends
 }
 
 // choose takes the closed segments that may be compacted, and tells whether there is enough to win.
-func (r *round) choose(infos []segment.Info, cleaned int64, kept uint64) bool {
+func (r *round) choose(infos []segment.Info, cleaned int64, kept uint64, stable int64) bool {
 	lag, longest := r.topic.Number("min.compaction.lag.ms"), r.topic.Number("max.compaction.lag.ms")
 	now := r.now.UnixMilli()
 	clean, dirty, overdue := int64(0), int64(0), false
 	for _, s := range infos {
-		if !s.Closed || s.Last > kept || lag > 0 && s.MaxTimestamp > now-lag {
+		if !s.Closed || s.Next > stable || s.Last > kept || lag > 0 && s.MaxTimestamp > now-lag {
 			break
 		}
 		r.files, r.upTo = append(r.files, s), s.Next
@@ -156,7 +165,7 @@ func (r *round) collect(ctx context.Context, cleaned int64) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			if full || b.LastOffset() < cleaned || b.Control() {
+			if full || b.LastOffset() < cleaned || b.Control() || r.isAborted(&b) {
 				return nil
 			}
 			if len(r.keys)+int(b.Count) > compactKeys && len(r.keys) > 0 {
@@ -208,14 +217,35 @@ func (r *round) groups() (groups [][]int64) {
 	return groups
 }
 
-// edit gives what is left of a batch: the records that are the newest of their key. A tombstone stays until
-// delete.retention.ms after the round that first met it as the newest; the last batch of a producer and of the round stay
-// without records, so that sequences and the end are known from the batches alone.
+// isAborted reports whether a batch is of a transaction that was aborted.
+func (r *round) isAborted(b *record.Batch) bool {
+	return b.Transactional() && !b.Control() && slices.ContainsFunc(r.aborted, func(a log.AbortedTxn) bool {
+		return a.Producer == b.ProducerID && a.First <= b.BaseOffset && b.BaseOffset < a.Last
+	})
+}
+
+// edit gives what is left of a batch: the records that are the newest of their key, none of an aborted transaction. A
+// tombstone stays until delete.retention.ms after the round that first met it as the newest, a marker as long after the
+// round that found nothing left of its transaction. The last batch of a producer and of the round stay without records,
+// so that sequences and the end are known from the batches alone.
 func (r *round) edit(b record.Batch) ([]byte, error) {
 	horizon, stamped := b.DeleteHorizon()
 	expired := stamped && r.now.UnixMilli() >= horizon
-	tombstones := false
+	aborted, tombstones := r.isAborted(&b), false
+	if b.Control() {
+		tombstones = !r.observed[b.ProducerID] // nothing is left of the transaction: its marker may go one day
+		expired = expired && tombstones
+		delete(r.observed, b.ProducerID)
+	} else if b.Transactional() {
+		r.observed[b.ProducerID] = true
+	}
 	keep := func(rec record.Record) bool {
+		switch {
+		case aborted:
+			return false
+		case b.Control():
+			return !expired
+		}
 		if rec.Offset >= r.upTo {
 			return true
 		}

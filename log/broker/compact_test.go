@@ -393,3 +393,113 @@ func TestRestoreCompacted(t *testing.T) {
 		t.Errorf("%d records restored, want %d", len(got), len(want))
 	}
 }
+
+// Compaction takes out what was aborted, keeps what is open, and markers as long as anything of their transaction is left.
+func TestCompactionOfTransactions(t *testing.T) {
+	opts, now := cleaning(t, t.TempDir())
+	opts.TailBytes = 1
+	b, stop := start(t, opts)
+	ctx := context.Background()
+	topic := logtest.CreateTopic(t, b, "t", 1, map[string]string{"cleanup.policy": "compact", "segment.bytes": "100",
+		"min.cleanable.dirty.ratio": "0", "delete.retention.ms": "60000"})
+	p := log.Partition{Topic: topic.ID}
+	producers := map[string]log.TxnProducer{}
+	for _, id := range []string{"a", "b", "open"} {
+		var err error
+		if producers[id], err = b.InitTxn(ctx, id, time.Minute, log.NoProducer); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put := func(id, key string, sequence int32) {
+		t.Helper()
+		if err := b.AddTxnPartitions(ctx, id, producers[id], []log.Partition{p}); err != nil {
+			t.Fatal(err)
+		}
+		var builder record.Builder
+		builder.Add(now.Now().UnixMilli(), []byte(key), []byte(id))
+		builder.Producer(producers[id].ID, producers[id].Epoch, sequence)
+		builder.MarkTransactional()
+		data, err := builder.Build()
+		if err != nil {
+			t.Fatal(err)
+		}
+		commit(t, b, oneBatch(topic, data))
+	}
+	end := func(id string, committed bool) {
+		t.Helper()
+		if _, _, err := b.EndTxn(ctx, id, producers[id], committed, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	have := func(want string) {
+		t.Helper()
+		var got []string
+		var it record.Iterator
+		bounds, _ := b.Bounds(p)
+		for at := bounds.Start; at < bounds.End; {
+			data, err := b.Read(ctx, p, at, log.ReadLimit{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for len(data) > 0 {
+				batch, rest, err := record.Parse(data)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_ = it.Reset(batch)
+				for it.Next() {
+					what := string(it.Record().Key)
+					if batch.Control() {
+						what = "marker"
+					}
+					got = append(got, fmt.Sprintf("%d:%s", it.Record().Offset, what))
+				}
+				at, data = batch.LastOffset()+1, rest
+			}
+		}
+		if fmt.Sprint(got) != want {
+			t.Fatalf("%v, want %s", got, want)
+		}
+	}
+	put("a", "x", 0)    // 0
+	put("a", "y", 1)    // 1
+	end("a", true)      // 2
+	put("b", "x", 0)    // 3
+	end("b", false)     // 4
+	put("a", "y", 2)    // 5
+	end("a", true)      // 6
+	put("open", "x", 0) // 7
+	put("a", "x", 3)    // 8
+	end("a", true)      // 9
+	settle(t, b)        // up to 7, not included
+	have("[0:x 2:marker 4:marker 5:y 6:marker 7:x 8:x 9:marker]")
+	end("open", false)  // 10
+	put("a", "z", 4)    // 11
+	end("a", true)      // 12
+	put("a", "last", 5) // 13
+	end("a", true)      // 14
+	settle(t, b)        // the aborted transaction's marker is met with nothing left of it
+	have("[2:marker 4:marker 5:y 6:marker 8:x 9:marker 10:marker 11:z 12:marker 13:last 14:marker]")
+	now.Advance(2 * time.Minute)
+	put("a", "y", 6)    // 15
+	end("a", true)      // 16
+	put("a", "last", 7) // 17
+	end("a", true)      // 18
+	settle(t, b)
+	// Nothing is left of the first transaction; the last batches of b, open and a stand there without records, and hold
+	// the markers of theirs.
+	have("[2:marker 4:marker 6:marker 8:x 9:marker 10:marker 11:z 12:marker 14:marker 15:y 16:marker 17:last 18:marker]")
+	now.Advance(2 * time.Minute)
+	put("a", "y", 8) // 19
+	end("a", true)   // 20
+	put("a", "q", 9) // 21
+	end("a", true)   // 22
+	settle(t, b)
+	have("[4:marker 6:marker 8:x 9:marker 10:marker 11:z 12:marker 14:marker 16:marker 17:last 18:marker 19:y 20:marker 21:q 22:marker]")
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	if faults := check(t, opts); len(faults) > 0 {
+		t.Fatal(faults)
+	}
+}

@@ -17,8 +17,12 @@ func (b *Broker) Producers(p log.Partition) []log.ActiveProducer {
 	}
 	out := make([]log.ActiveProducer, 0, len(ps.producers))
 	for id, k := range ps.producers {
-		out = append(out, log.ActiveProducer{ID: id, Epoch: k.epoch, Time: unixNano(k.time), TxnStart: -1,
-			LastSequence: k.batches[len(k.batches)-1].last})
+		one := log.ActiveProducer{ID: id, Epoch: k.epoch, Time: unixNano(k.time), TxnStart: -1,
+			LastSequence: k.batches[len(k.batches)-1].last}
+		if first, open := ps.open[id]; open {
+			one.TxnStart = first
+		}
+		out = append(out, one)
 	}
 	slices.SortFunc(out, func(a, b log.ActiveProducer) int { return int(a.ID - b.ID) })
 	return out

@@ -199,7 +199,7 @@ func (d *durable) bounds(p log.Partition) (log.Bounds, error) {
 	if v := d.mu.partitions[p]; v != nil && v.store != nil {
 		clean = max(clean, v.store.Whole())
 	}
-	return log.Bounds{Start: ps.start, End: ps.next, Clean: clean}, nil
+	return log.Bounds{Start: ps.start, End: ps.next, Clean: clean, Stable: ps.stable()}, nil
 }
 
 // store gives the segments of a partition, nil when there are none.

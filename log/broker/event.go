@@ -2,6 +2,7 @@ package broker
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/log"
@@ -19,7 +20,10 @@ type eventKind byte
 
 // Kinds of events. docs/format/journal.md draws them.
 const (
-	eventStart eventKind = 1
+	eventStart      eventKind = 1
+	eventTxn        eventKind = 2
+	eventTxnJoined  eventKind = 3
+	eventTxnOffsets eventKind = 4
 )
 
 // producerIDsGiven allocates all producer ids below it.
@@ -38,6 +42,7 @@ type startMoved struct {
 func (m startMoved) apply(s *state) {
 	if p := s.partitions[m.partition]; p != nil {
 		p.start = min(max(p.start, m.start), p.next)
+		p.aborted = slices.DeleteFunc(p.aborted, func(a abortedTxn) bool { return a.last < p.start })
 	}
 }
 
@@ -86,6 +91,12 @@ func decodeEvent(p []byte) (event, []byte, error) {
 	switch eventKind(p[1]) {
 	case eventStart:
 		ev = startMoved{d.partition(), d.int()}
+	case eventTxn:
+		ev = txnChanged{decodeTxnHeader(&d)}
+	case eventTxnJoined:
+		ev = decodeTxnJoined(&d)
+	case eventTxnOffsets:
+		ev = decodeTxnOffsets(&d)
 	default:
 		return nil, nil, errs.New(errs.Unsupported, "journal event of an unknown kind %d: written by a newer program", p[1])
 	}

@@ -26,9 +26,10 @@ import (
 
 var rewrite = flag.Bool("rewrite", false, "write the golden files of the current format version anew")
 
-// goldenDir holds logs that every later program must read: one that was closed, and one whose process was killed, so
+// goldenDir holds for the present version of the formats, and the directories beside it for older ones, logs that every
+// later program must read: one that was closed, and one whose process was killed, so
 // that its journal has to be replayed.
-const goldenDir = "testdata/v1"
+const goldenDir = "testdata/v3"
 
 func goldenOptions(fs vfs.FS, dir string) Options {
 	return Options{
@@ -41,10 +42,10 @@ func TestGolden(t *testing.T) {
 	if *rewrite {
 		writeGolden(t)
 	}
-	for _, name := range []string{"closed", "killed"} {
+	for _, name := range []string{"v1/closed", "v1/killed", "v3/closed", "v3/killed"} {
 		t.Run(name, func(t *testing.T) {
-			dir := filepath.Join(t.TempDir(), name)
-			if err := os.CopyFS(dir, os.DirFS(filepath.Join(goldenDir, name))); err != nil {
+			dir := filepath.Join(t.TempDir(), "data")
+			if err := os.CopyFS(dir, os.DirFS(filepath.Join("testdata", name))); err != nil {
 				t.Fatal(err)
 			}
 			// Git keeps no empty directories; prepare makes them again.
@@ -53,7 +54,7 @@ func TestGolden(t *testing.T) {
 			if err := stop(); err != nil {
 				t.Fatal(err)
 			}
-			want, err := os.ReadFile(filepath.Join(goldenDir, name+".txt"))
+			want, err := os.ReadFile(filepath.Join("testdata", name+".txt"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -69,6 +70,20 @@ func describe(t *testing.T, b *Broker) string {
 	var w strings.Builder
 	for _, topic := range b.Topics() {
 		fmt.Fprintf(&w, "topic %s %s partitions=%d config=%v\n", topic.Name, topic.ID, topic.Partitions, topic.Config)
+	}
+	for _, t := range b.Txns() {
+		fmt.Fprintf(&w, "transaction %s %v %s %v %d partitions\n", t.ID, t.Producer, t.Status, t.Timeout, len(t.Partitions))
+	}
+	for _, topic := range b.Topics() {
+		for i := range topic.Partitions {
+			p := log.Partition{Topic: topic.ID, Index: i}
+			if got, err := b.Bounds(p); err != nil || got.Start > 0 || got.Stable < got.End {
+				fmt.Fprintf(&w, "partition %s/%d %+v %v aborted=%v\n", topic.Name, i, got, err, b.Aborted(p, 0, 1<<60))
+			}
+		}
+	}
+	for _, key := range b.PendingOffsets("group") {
+		fmt.Fprintf(&w, "pending %s\n", key)
 	}
 	for _, e := range logtest.Entries(t, b, log.Position{}) {
 		fmt.Fprintf(&w, "entry %v term=%d index=%d time=%s txn=%d\n", e.Position, e.Term, e.Index, e.Time.Format(time.RFC3339Nano), e.Txn)
@@ -114,6 +129,7 @@ func writeGolden(t *testing.T) {
 		large = append(large, logtest.Batch(t, int64(i), fmt.Sprintf("large %d%s", i, strings.Repeat(".", 800)))...)
 	}
 	commit(log.Append{Batches: []log.PartitionBatch{{Partition: log.Partition{Topic: id}, Batch: large}}})
+	goldenTxns(t, b, id, commit)
 	if err := b.Pin("view", log.Position{Epoch: 1, Sequence: 3}); err != nil {
 		t.Fatal(err)
 	}
@@ -189,4 +205,30 @@ func FuzzSnapshot(f *testing.F) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// goldenTxns adds what came with version 3: transactions that have committed, aborted, and go on with offsets, and a start
+// that has moved.
+func goldenTxns(t *testing.T, b *Broker, id log.TopicID, commit func(log.Append)) {
+	ctx := context.Background()
+	p := log.Partition{Topic: id, Index: 1}
+	check := func(err error) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, name := range []string{"commits", "aborts", "goes-on"} {
+		producer, err := b.InitTxn(ctx, name, time.Minute, log.NoProducer)
+		check(err)
+		check(b.AddTxnPartitions(ctx, name, producer, []log.Partition{p}))
+		commit(log.Append{Batches: []log.PartitionBatch{{Partition: p, Batch: logtest.TxnBatch(t, producer, 0, name)}}})
+		if i < 2 {
+			_, _, err = b.EndTxn(ctx, name, producer, i == 0, i == 0)
+		} else {
+			err = b.AddTxnOffsets(ctx, name, producer, false, []log.TxnOffset{{Group: "group", Key: []byte("key"), Value: []byte("value")}})
+		}
+		check(err)
+	}
+	_, err := b.DeleteRecords(ctx, p, 11)
+	check(err)
 }

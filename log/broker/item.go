@@ -20,6 +20,7 @@ type item struct {
 	// events take effect with the append, or alone; encoded is their form in the journal.
 	events  []event
 	encoded []byte
+	join    bool // transactional batches may join their transactions unannounced
 	size    int64
 	largest int // bytes of the largest record batch
 	ticket  *log.Ticket
@@ -27,8 +28,10 @@ type item struct {
 
 // part is what the stages need of one PartitionBatch beyond its bytes.
 type part struct {
-	maxTimestamp int64
-	producer     producerBatch
+	maxTimestamp  int64
+	producer      producerBatch
+	transactional bool
+	marker        marker
 }
 
 // producerBatch is the idempotent producer's view of a batch; id -1: none.
@@ -52,7 +55,7 @@ func inspect(a log.Append) (*item, error) {
 	}
 	it := &item{
 		entry: log.Entry{Txn: a.Txn, Batches: a.Batches, Attachment: a.Attachment},
-		parts: make([]part, len(a.Batches)),
+		parts: make([]part, len(a.Batches)), join: a.JoinTxn,
 	}
 	for i := range a.Batches {
 		if err := it.inspectBatch(i, record.Parse, appended); err != nil {
@@ -112,12 +115,17 @@ func (it *item) inspectBatch(i int, parse func([]byte) (record.Batch, []byte, er
 		if first || b.MaxTimestamp > pt.maxTimestamp {
 			pt.maxTimestamp = b.MaxTimestamp
 		}
-		if b.ProducerID >= 0 {
+		if b.Control() {
+			if r, commit, ok := record.Marker(b, pb.Partition); ok {
+				pt.marker = marker{true, commit, r.Producer, r.First}
+			}
+		} else if b.ProducerID >= 0 {
 			// Kafka's rule: what a producer numbers is one batch per partition, so that a retry is whole.
 			if !first || len(next) > 0 {
 				return errs.New(errs.Invalid, "%w: batch %d: an idempotent producer sends one batch per partition", log.ErrInvalidRecord, i)
 			}
 			pt.producer = producerBatch{b.ProducerID, b.ProducerEpoch, b.BaseSequence, b.LastSequence()}
+			pt.transactional = b.Transactional()
 		}
 		if pb.Partition.Topic == log.CatalogTopicID {
 			if err := it.readTopics(b); err != nil {

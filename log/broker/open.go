@@ -107,7 +107,7 @@ func assemble(opts Options, dirs directories, s *state, held map[string]log.Posi
 	b.applier = &applier{
 		opts: opts, dirs: dirs, durable: b.durable, budget: b.budget, pins: b.pins,
 		wake: make(chan struct{}, 1), stores: map[log.Partition]*segment.Store{}, touched: map[*segment.Store]bool{},
-		appended: s.sequence, finishAt: b.cut,
+		appended: s.sequence, finishAt: b.cut, kept: b.kept,
 	}
 	b.cleaner = &cleaner{broker: b, every: opts.CleanInterval, clock: opts.Clock, damaged: map[log.Partition]bool{}}
 	return b

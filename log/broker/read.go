@@ -148,7 +148,29 @@ func (d *durable) tailFromLocked(sequence uint64, maxBytes int) []log.Entry {
 	}
 	out := make([]log.Entry, 0, to-from)
 	for i := from; i < to; i++ {
-		out = append(out, d.mu.tail[i].entry)
+		e := d.mu.tail[i].entry
+		e.Commits = commitsOf(&e)
+		out = append(out, e)
+	}
+	return out
+}
+
+// commitsOf reads the markers of an append that commit a transaction.
+func commitsOf(e *log.Entry) (out []log.TxnRange) {
+	if len(e.Effective()) == len(e.Batches) {
+		return nil
+	}
+	for i := range e.Batches {
+		for rest := e.Batches[i].Batch; len(rest) > 0; {
+			b, err := record.ParseHeader(rest)
+			if err != nil {
+				return out // cannot be: checked before
+			}
+			if r, commit, ok := record.Marker(b, e.Batches[i].Partition); ok && commit {
+				out = append(out, r)
+			}
+			rest = rest[len(b.Bytes):]
+		}
 	}
 	return out
 }
@@ -197,6 +219,7 @@ func (b *Broker) readHistory(sequence uint64, maxBytes int) ([]log.Entry, error)
 				e.Batches = append(e.Batches, log.PartitionBatch{Partition: r.Partition, Batch: p, BaseOffset: r.Base, Records: r.Records})
 			}
 		}
+		e.Commits = commitsOf(&e)
 		out = append(out, e)
 	}
 	return out, nil

@@ -15,6 +15,7 @@ type hooks struct {
 	mu struct {
 		sync.RWMutex
 		byTopic map[log.TopicID]log.AdmissionHook
+		txn     log.TxnHook
 	}
 }
 
@@ -37,6 +38,18 @@ func (h *hooks) get(topic log.TopicID) log.AdmissionHook {
 	return h.mu.byTopic[topic]
 }
 
+func (h *hooks) setTxn(hook log.TxnHook) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.mu.txn = hook
+}
+
+func (h *hooks) txn() log.TxnHook {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.mu.txn
+}
+
 // checkProduced is what a foreign writer's batches must hold beyond what the log itself asks. Submit checks the CRC; it
 // is checked here already when a hook will look at the records before.
 func checkProduced(t log.Topic, p []byte, hooked bool) error {
@@ -52,8 +65,8 @@ func checkProduced(t log.Topic, p []byte, hooked bool) error {
 			return err
 		case b.Control():
 			return errs.New(errs.Invalid, "%w: clients cannot write control batches", log.ErrInvalidRecord)
-		case b.Transactional():
-			return errs.New(errs.Unsupported, "Kafka transactions are not built yet")
+		case b.Transactional() && b.ProducerID < 0:
+			return errs.New(errs.Invalid, "%w: a transactional batch without a producer", log.ErrInvalidRecord)
 		case int64(len(b.Bytes)) > limit:
 			return errs.New(errs.Limit, "%w: a batch of %d bytes for topic %s, over max.message.bytes=%d", log.ErrTooLarge, len(b.Bytes), t.Name, limit)
 		}

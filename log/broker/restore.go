@@ -173,6 +173,7 @@ func (r *restoring) finish() (log.Position, error) {
 	s.term++
 	s.epochs = append(s.epochs, epochStart{s.epoch, s.sequence + 1})
 	s.producerIDs = r.producerIDs + restoredProducerGap
+	s.abandonTxns()
 	if err := b.applier.flush(); err != nil {
 		return log.Position{}, err
 	}

@@ -59,7 +59,12 @@ func (q *sequencer) submit(it *item, expect []log.Expect) (ticket *log.Ticket, f
 	if len(it.entry.Batches) == 0 {
 		return q.followLocked(last, offsets), false, nil
 	}
-	it.place(s, max(q.clock.Now().UnixNano(), s.time))
+	now := max(q.clock.Now().UnixNano(), s.time)
+	if it.events, err = s.joinTxns(it, now); err != nil {
+		return nil, false, err
+	}
+	it.encoded = encodeEvents(it.events)
+	it.place(s, now)
 	next := 0
 	for i := range offsets {
 		if offsets[i] < 0 {
@@ -108,6 +113,48 @@ func (q *sequencer) change(decide func(s *state) ([]event, error)) (*log.Ticket,
 	q.mu.state.apply(it)
 	q.queueLocked(it)
 	return it.ticket, nil
+}
+
+// transact queues an append and events, either may be missing, that decide makes of the state that everything ordered leaves.
+func (q *sequencer) transact(b *budget, decide func(s *state, now int64) ([]log.PartitionBatch, []event, error)) (*log.Ticket, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.mu.closed != nil {
+		return nil, q.mu.closed
+	}
+	s := q.mu.state
+	now := max(q.clock.Now().UnixNano(), s.time)
+	batches, events, err := decide(s, now)
+	if err != nil {
+		return nil, err
+	}
+	it := newEvents(events...)
+	if len(batches) > 0 {
+		if it, err = inspect(log.Append{Batches: batches}); err != nil {
+			return nil, err
+		}
+		it.events, it.encoded = events, encodeEvents(events)
+		b.force(it.size)
+		it.place(s, now)
+	}
+	it.ticket = log.NewTicket(log.Appended{Position: it.entry.Position, Time: it.entry.Time})
+	for i := range batches {
+		it.ticket.Offsets = append(it.ticket.Offsets, it.entry.Batches[i].BaseOffset)
+	}
+	if len(batches)+len(events) == 0 {
+		it.ticket.Complete(nil)
+		return it.ticket, nil
+	}
+	s.apply(it)
+	q.queueLocked(it)
+	return it.ticket, nil
+}
+
+// follow gives a ticket that is done when the append with a sequence is durable.
+func (q *sequencer) follow(sequence uint64) *log.Ticket {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.followLocked(rememberedWrite{position: log.Position{Sequence: sequence}}, nil)
 }
 
 func (q *sequencer) queueLocked(it *item) {
@@ -323,6 +370,13 @@ func (b *budget) acquire(ctx context.Context, n int64) error {
 			return errs.New(errs.Canceled, "waiting for the disk: %w", ctx.Err())
 		}
 	}
+}
+
+// force takes n whether there is room or not: for what must not wait, and is small.
+func (b *budget) force(n int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.mu.used += n
 }
 
 func (b *budget) release(n int64) {

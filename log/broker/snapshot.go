@@ -31,7 +31,7 @@ type snapshot struct {
 
 const (
 	snapshotMagic   = "MDBSTAT\n"
-	snapshotVersion = 2 // 1 is read too
+	snapshotVersion = 3 // older ones are read too
 	snapshotHeader  = 16
 )
 
@@ -62,6 +62,7 @@ func (s *state) encode(e *encoder) {
 		e.partition(p)
 		ps.encode(e)
 	}
+	s.encodeTxns(e)
 }
 
 func encodeTopic(e *encoder, t *log.Topic) {
@@ -109,9 +110,10 @@ func (p *partitionState) encode(e *encoder) {
 			e.int(w.time)
 		}
 	}
+	p.encodeTxns(e)
 }
 
-func decodePartitionState(d *decoder) *partitionState {
+func decodePartitionState(d *decoder, version uint32) *partitionState {
 	p := &partitionState{start: d.int(), next: d.int(), clean: d.int()}
 	n := d.count()
 	if n > 0 {
@@ -128,6 +130,9 @@ func decodePartitionState(d *decoder) *partitionState {
 			break
 		}
 		p.producers[id] = k
+	}
+	if version > 2 {
+		p.decodeTxns(d)
 	}
 	return p
 }
@@ -152,7 +157,10 @@ func decodeState(d *decoder, version uint32) *state {
 	}
 	for range d.count() {
 		p := d.partition()
-		s.partitions[p] = decodePartitionState(d)
+		s.partitions[p] = decodePartitionState(d, version)
+	}
+	if version > 2 {
+		s.decodeTxns(d)
 	}
 	return s
 }

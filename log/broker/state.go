@@ -36,6 +36,8 @@ type state struct {
 	topics     map[log.TopicID]*log.Topic
 	names      map[string]log.TopicID
 	partitions map[log.Partition]*partitionState
+	txns       map[string]*txn
+	txnOf      map[int64]*txn // by producer id
 	// dropped are topics whose files may still be there, oldest first.
 	dropped []droppedTopic
 	// changes counts the changes of topics since the program began.
@@ -56,6 +58,8 @@ type droppedTopic struct {
 type partitionState struct {
 	start, next, clean int64
 	producers          map[int64]*producer
+	open               map[int64]int64 // first offset of the transactions that have not ended, by producer
+	aborted            []abortedTxn    // by their last offset
 }
 
 // producer is what a partition remembers of an idempotent producer.
@@ -76,6 +80,7 @@ func newState() *state {
 	s := &state{
 		epoch: 1, term: 1, epochs: []epochStart{{1, 1}},
 		topics: map[log.TopicID]*log.Topic{}, names: map[string]log.TopicID{}, partitions: map[log.Partition]*partitionState{},
+		txns: map[string]*txn{}, txnOf: map[int64]*txn{},
 	}
 	s.create(log.Topic{ID: log.CatalogTopicID, Name: log.CatalogTopic, Partitions: 1, Internal: true}, 0)
 	return s
@@ -108,6 +113,7 @@ func (s *state) apply(it *item) {
 			continue // dropped by the same append
 		}
 		p.next = pb.BaseOffset + int64(pb.Records)
+		s.takeTxn(p, &it.parts[i], pb.BaseOffset)
 		if pr := it.parts[i].producer; pr.id >= 0 {
 			p.remember(pr, rememberedWrite{pr.first, pr.last, pb.BaseOffset, e.Position, s.time})
 		}
@@ -131,10 +137,16 @@ func (p *partitionState) remember(b producerBatch, w rememberedWrite) {
 	known.batches = append(known.batches, w)
 }
 
-// expire forgets producers that have not written for a day.
+// expire forgets producers that have not written for a day, and transactional ids not used for a week.
 func (s *state) expire() {
 	for _, p := range s.partitions {
 		maps.DeleteFunc(p.producers, func(_ int64, k *producer) bool { return s.time-k.time > producerExpiry })
+	}
+	for id, t := range s.txns {
+		if t.status != log.TxnOngoing && s.time-t.updated > txnExpiry {
+			delete(s.txns, id)
+			delete(s.txnOf, t.producer.ID)
+		}
 	}
 }
 

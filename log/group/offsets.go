@@ -1,6 +1,9 @@
 package group
 
-import "sort"
+import (
+	"sort"
+	"time"
+)
 
 // Offset is a place in one partition that a group has committed.
 type Offset struct {
@@ -43,6 +46,18 @@ func (m *Machine) commit(in Commit) {
 		return
 	}
 	m.effects = append(m.effects, store)
+}
+
+// MayCommit tells for each offset of a commit whether it may be stored: for one that the driver stores by other means.
+func (m *Machine) MayCommit(now time.Time, in Commit) []Code {
+	m.now = now
+	codes, code := make([]Code, len(in.Offsets)), m.mayCommit(in)
+	for i, o := range in.Offsets {
+		if codes[i] = code; code == 0 && len(o.Metadata) > m.options.MaxMetadata {
+			codes[i] = metadataTooLarge
+		}
+	}
+	return codes
 }
 
 func (m *Machine) mayCommit(in Commit) Code {

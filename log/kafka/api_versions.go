@@ -21,6 +21,16 @@ func (s *Server) apiVersions(_ context.Context, r *request, q *kmsg.ApiVersionsR
 	for key, served := range apis {
 		a.ApiKeys = append(a.ApiKeys, servedVersions(key, served))
 	}
+	// Clients that know it end each transaction with a new epoch (KIP-890 part 2). A supported feature whose lowest version is
+	// 0 must not be told before version 4 (KAFKA-17011).
+	feature := kmsg.NewApiVersionsResponseFinalizedFeature()
+	feature.Name, feature.MaxVersionLevel, feature.MinVersionLevel = "transaction.version", 2, 2
+	a.FinalizedFeatures, a.FinalizedFeaturesEpoch = append(a.FinalizedFeatures, feature), 1
+	if r.version >= 4 {
+		supported := kmsg.NewApiVersionsResponseSupportedFeature()
+		supported.Name, supported.MaxVersion = "transaction.version", 2
+		a.SupportedFeatures = append(a.SupportedFeatures, supported)
+	}
 	slices.SortFunc(a.ApiKeys, func(x, y kmsg.ApiVersionsResponseApiKey) int { return int(x.ApiKey) - int(y.ApiKey) })
 	return answer{response: a}
 }

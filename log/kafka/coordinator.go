@@ -32,6 +32,7 @@ type coordinator struct {
 		machine *group.Machine
 		waiting map[group.Token]chan any
 		last    group.Token
+		ending  map[string]int // transactions on their way to commit, by the groups whose offsets they bring
 	}
 }
 
@@ -39,7 +40,7 @@ type coordinator struct {
 func openCoordinator(ctx context.Context, o Options) (*coordinator, error) {
 	c := &coordinator{log: o.Log, catalog: o.Catalog, clock: o.Clock, waken: make(chan struct{}, 1)}
 	c.mu.machine = group.New(o.Group)
-	c.mu.waiting = map[group.Token]chan any{}
+	c.mu.waiting, c.mu.ending = map[group.Token]chan any{}, map[string]int{}
 	return c, c.replay(ctx)
 }
 

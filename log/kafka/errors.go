@@ -39,6 +39,12 @@ func kafkaError(err error) *kerr.Error {
 		return kerr.DuplicateSequenceNumber
 	case errors.Is(err, log.ErrProducerFenced):
 		return kerr.InvalidProducerEpoch
+	case errors.Is(err, log.ErrProducerMapping):
+		return kerr.InvalidProducerIDMapping
+	case errors.Is(err, log.ErrTxnState):
+		return kerr.InvalidTxnState
+	case errors.Is(err, log.ErrTxnTimeout):
+		return kerr.InvalidTransactionTimeout
 	}
 	switch errs.KindOf(err) {
 	case errs.Invalid:

@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/miracledb/miracledb/log"
+	"github.com/miracledb/miracledb/log/record"
 )
 
 // fetchBytes bounds one answer (fetch.max.bytes of the broker); the first batch is given even when it is larger (KIP-74).
@@ -67,7 +68,11 @@ type fetched struct {
 	code      int16
 	bounds    log.Bounds
 	records   []byte
+	aborted   []log.AbortedTxn // with records among them, for readers of committed records
 }
+
+// readCommitted is the isolation level that sees no record of a transaction that has not committed.
+const readCommitted = 1
 
 // resolve finds the partitions that the request names.
 func (f *fetching) resolve(version int16) []log.Partition {
@@ -121,13 +126,27 @@ func (f *fetching) read(ctx context.Context) {
 }
 
 func (f *fetching) readOne(ctx context.Context, p *fetched, want *kmsg.FetchRequestTopicPartition, room int) {
-	p.records, p.code = nil, epochFault(want.CurrentLeaderEpoch, f.server.log.LeaderEpoch())
+	p.records, p.aborted, p.code = nil, nil, epochFault(want.CurrentLeaderEpoch, f.server.log.LeaderEpoch())
 	if p.code != 0 {
 		return
 	}
 	var err error
+	var stable int64
+	if f.request.IsolationLevel == readCommitted {
+		// Before the read: what has ended by then is among the aborted ones.
+		before, err := f.server.log.Bounds(p.partition)
+		if err != nil {
+			p.code = errorCode(err)
+			return
+		}
+		stable = before.Stable
+	}
 	if room = min(room, max(1, int(want.PartitionMaxBytes))); room > 0 && f.take(ctx, room) {
 		p.records, err = f.server.log.Read(ctx, p.partition, want.FetchOffset, log.ReadLimit{MaxBytes: room})
+		if f.request.IsolationLevel == readCommitted {
+			p.records = below(p.records, stable)
+			p.aborted = append([]log.AbortedTxn{}, f.server.log.Aborted(p.partition, want.FetchOffset, stable)...)
+		}
 		spare := max(0, min(int64(room), f.server.fetches.size)-int64(len(p.records)))
 		f.server.fetches.give(spare)
 		f.frame.reading -= spare
@@ -146,6 +165,18 @@ func (f *fetching) readOne(ctx context.Context, p *fetched, want *kmsg.FetchRequ
 	default:
 		p.code = errorCode(err)
 	}
+}
+
+// below cuts record batches at an offset.
+func below(records []byte, offset int64) []byte {
+	for at := 0; at < len(records); {
+		b, err := record.ParseHeader(records[at:])
+		if err != nil || b.BaseOffset >= offset {
+			return records[:at:at]
+		}
+		at += len(b.Bytes)
+	}
+	return records
 }
 
 // take takes n bytes for a read out of the server's budget, until the answer is sent. Who holds some already does not wait

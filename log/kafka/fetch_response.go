@@ -3,6 +3,8 @@ package kafka
 import (
 	"encoding/binary"
 	"net"
+
+	"github.com/miracledb/miracledb/log"
 )
 
 // encode writes the body of a Fetch response, versions 4 to 17, around the log's own record bytes: kmsg would copy them.
@@ -44,21 +46,16 @@ type fetchEncoder struct {
 func (e *fetchEncoder) partition(index int32, p *fetched) {
 	e.int32(index)
 	e.int16(p.code)
-	start, end := p.bounds.Start, p.bounds.End
+	start, end, stable := p.bounds.Start, p.bounds.End, p.bounds.Stable
 	if p.code != 0 {
-		start, end = -1, -1
+		start, end, stable = -1, -1, -1
 	}
 	e.int64(end) // high watermark
-	e.int64(end) // last stable offset: no transactions
+	e.int64(stable)
 	if e.version >= 5 {
 		e.int64(start)
 	}
-	// Aborted transactions: null, which is right for both isolation levels while there are none.
-	if e.flexible {
-		e.b = append(e.b, 0)
-	} else {
-		e.int32(-1)
-	}
+	e.aborted(p.aborted)
 	if e.version >= 11 {
 		e.int32(-1) // preferred read replica: none; 0 would send the client to node 0
 	}
@@ -68,6 +65,24 @@ func (e *fetchEncoder) partition(index int32, p *fetched) {
 		e.b = nil
 	}
 	e.tags()
+}
+
+// aborted writes the list of aborted transactions. Readers of uncommitted records get null: clients leave out what is named
+// there whatever they asked for.
+func (e *fetchEncoder) aborted(list []log.AbortedTxn) {
+	switch {
+	case list != nil:
+		e.length(len(list))
+	case e.flexible:
+		e.b = append(e.b, 0)
+	default:
+		e.int32(-1)
+	}
+	for _, a := range list {
+		e.int64(a.Producer)
+		e.int64(a.First)
+		e.tags()
+	}
 }
 
 func (e *fetchEncoder) int16(v int16) { e.b = binary.BigEndian.AppendUint16(e.b, uint16(v)) }

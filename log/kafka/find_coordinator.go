@@ -7,16 +7,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// findCoordinator names this node as the coordinator of every group; many keys at once from version 4 on (KIP-699).
+// findCoordinator names this node as the coordinator of every group and transactional id; many keys at once from version 4 on (KIP-699).
 func (s *Server) findCoordinator(_ context.Context, r *request, q *kmsg.FindCoordinatorRequest) answer {
 	a := kmsg.NewPtrFindCoordinatorResponse()
 	err := error(nil)
 	switch q.CoordinatorType {
-	case 0:
-	case 1:
-		err = errTransactions
+	case 0, 1:
 	default:
-		err = &fault{kerr.InvalidRequest, "only consumer groups have a coordinator"}
+		err = &fault{kerr.InvalidRequest, "only consumer groups and transactions have a coordinator"}
 	}
 	node, host, port := int32(-1), "", int32(-1)
 	if err == nil {

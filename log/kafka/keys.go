@@ -21,7 +21,7 @@ type api struct {
 	begin              func(*Server, context.Context, *request) (finisher, error)
 }
 
-// apis are the keys that we serve: Kafka 3.9's highest versions. The lowest ones are 0 wherever an old client looks for
+// apis are the keys that we serve: Kafka 3.9's highest versions, and Kafka 4's where transactions need them (KIP-890). The lowest ones are 0 wherever an old client looks for
 // an exact old version in its feature table: librdkafka before 2.12 compresses only if Produce 0 is offered, and speaks
 // the group protocol only if JoinGroup 0 is. Produce 0 to 2 (message formats 0 and 1) are offered for that alone and
 // refused per partition, as Kafka 4 does (KAFKA-18659).
@@ -29,7 +29,7 @@ var apis map[int16]api
 
 func init() {
 	apis = map[int16]api{
-		produceKey:     {0, 11, 9, (*Server).beginProduce},
+		produceKey:     {0, 12, 9, (*Server).beginProduce},
 		fetchKey:       {4, 17, 12, decoded((*Server).fetch)},
 		2:              {0, 9, 6, decoded((*Server).listOffsets)},
 		3:              {0, 12, 9, decoded((*Server).metadata)},
@@ -48,6 +48,10 @@ func init() {
 		21:             {0, 2, 2, decoded((*Server).deleteRecords)},
 		22:             {0, 5, 2, decoded((*Server).initProducerID)},
 		23:             {2, 4, 4, decoded((*Server).offsetForLeaderEpoch)},
+		24:             {0, 3, 3, decoded((*Server).addPartitionsToTxn)},
+		25:             {0, 4, 3, decoded((*Server).addOffsetsToTxn)},
+		26:             {0, 5, 3, decoded((*Server).endTxn)},
+		28:             {0, 5, 3, decoded((*Server).txnOffsetCommit)},
 		32:             {0, 4, 4, decoded((*Server).describeConfigs)},
 		33:             {0, 2, 2, decoded((*Server).alterConfigs)},
 		35:             {1, 4, 2, decoded((*Server).describeLogDirs)},
@@ -57,6 +61,8 @@ func init() {
 		47:             {0, 0, 1, decoded((*Server).offsetDelete)},
 		60:             {0, 1, 0, decoded((*Server).describeCluster)},
 		61:             {0, 0, 0, decoded((*Server).describeProducers)},
+		65:             {0, 0, 0, decoded((*Server).describeTransactions)},
+		66:             {0, 1, 0, decoded((*Server).listTransactions)},
 	}
 }
 

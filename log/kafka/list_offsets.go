@@ -36,7 +36,7 @@ func (s *Server) listOffsets(_ context.Context, r *request, q *kmsg.ListOffsetsR
 				p.ErrorCode = epochFault(want.CurrentLeaderEpoch, s.log.LeaderEpoch())
 			default:
 				var err error
-				p.Offset, p.Timestamp, err = s.offsetAt(log.Partition{Topic: topic.ID, Index: want.Partition}, want.Timestamp, r.version)
+				p.Offset, p.Timestamp, err = s.offsetAt(log.Partition{Topic: topic.ID, Index: want.Partition}, want.Timestamp, r.version, q.IsolationLevel)
 				p.ErrorCode = errorCode(err)
 				if p.Offset >= 0 {
 					p.LeaderEpoch = s.log.LeaderEpoch()
@@ -51,16 +51,24 @@ func (s *Server) listOffsets(_ context.Context, r *request, q *kmsg.ListOffsetsR
 }
 
 // offsetAt gives the offset that a time means, and the timestamp of its record, -1 where that is not said.
-func (s *Server) offsetAt(p log.Partition, time int64, version int16) (offset, timestamp int64, err error) {
+func (s *Server) offsetAt(p log.Partition, time int64, version int16, isolation int8) (offset, timestamp int64, err error) {
 	bounds, err := s.log.Bounds(p)
 	if err != nil {
 		return -1, -1, err
 	}
+	end := bounds.End
+	if isolation == readCommitted {
+		end = bounds.Stable
+	}
 	switch {
 	case time >= 0:
-		return s.log.OffsetForTime(p, time)
+		offset, timestamp, err := s.log.OffsetForTime(p, time)
+		if offset >= end {
+			return -1, -1, err
+		}
+		return offset, timestamp, err
 	case time == latest:
-		return bounds.End, -1, nil
+		return end, -1, nil
 	case time == earliest, time == earliestLocal && version >= 8:
 		return bounds.Start, -1, nil
 	case time == maxTimestamp && version >= 7:

@@ -17,15 +17,16 @@ import (
 // memLog is a log in memory, fast and under the test's thumb: with hold set no append is durable before release.
 // It is its own Catalog. The tests that need neither use log/broker.
 type memLog struct {
-	mu       sync.Mutex
-	topics   map[string]log.Topic
-	data     map[log.Partition][]record.Batch
-	hooks    map[log.TopicID]log.AdmissionHook
-	watchers map[chan<- struct{}][]log.Partition
-	next     map[log.Partition]int64 // of what was submitted
-	sequence uint64
-	hold     bool
-	held     []func()
+	Transactions // not asked for in these tests
+	mu           sync.Mutex
+	topics       map[string]log.Topic
+	data         map[log.Partition][]record.Batch
+	hooks        map[log.TopicID]log.AdmissionHook
+	watchers     map[chan<- struct{}][]log.Partition
+	next         map[log.Partition]int64 // of what was submitted
+	sequence     uint64
+	hold         bool
+	held         []func()
 }
 
 func newMemLog() *memLog {
@@ -177,7 +178,7 @@ func (l *memLog) Notify(ps []log.Partition, ch chan<- struct{}) (cancel func()) 
 func (l *memLog) Bounds(p log.Partition) (log.Bounds, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return log.Bounds{End: l.end(p)}, nil
+	return log.Bounds{End: l.end(p), Stable: l.end(p)}, nil
 }
 
 func (l *memLog) OffsetForTime(p log.Partition, ms int64) (offset, timestamp int64, err error) {
@@ -204,6 +205,8 @@ func (l *memLog) DeleteRecords(context.Context, log.Partition, int64) (int64, er
 func (l *memLog) Producers(log.Partition) []log.ActiveProducer { return nil }
 func (l *memLog) Size(log.Partition) int64                     { return 0 }
 func (l *memLog) Volume() (string, int64, int64)               { return "memory", 0, 0 }
+
+func (l *memLog) Aborted(log.Partition, int64, int64) []log.AbortedTxn { return nil }
 
 func (l *memLog) LeaderEpoch() int32 { return 0 }
 

@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/miracledb/miracledb/log/group"
@@ -13,7 +14,7 @@ func (s *Server) offsetFetch(_ context.Context, r *request, q *kmsg.OffsetFetchR
 	a := kmsg.NewPtrOffsetFetchResponse()
 	if r.version >= 8 {
 		for i := range q.Groups {
-			a.Groups = append(a.Groups, s.groupOffsets(&q.Groups[i]))
+			a.Groups = append(a.Groups, s.groupOffsets(&q.Groups[i], q.RequireStable))
 		}
 		return answer{response: a}
 	}
@@ -25,7 +26,7 @@ func (s *Server) offsetFetch(_ context.Context, r *request, q *kmsg.OffsetFetchR
 	for _, t := range q.Topics {
 		one.Topics = append(one.Topics, kmsg.OffsetFetchRequestGroupTopic{Topic: t.Topic, Partitions: t.Partitions})
 	}
-	for _, t := range s.groupOffsets(&one).Topics {
+	for _, t := range s.groupOffsets(&one, q.RequireStable).Topics {
 		topic := kmsg.NewOffsetFetchResponseTopic()
 		topic.Topic = t.Topic
 		for _, p := range t.Partitions {
@@ -37,12 +38,16 @@ func (s *Server) offsetFetch(_ context.Context, r *request, q *kmsg.OffsetFetchR
 	return answer{response: a}
 }
 
-func (s *Server) groupOffsets(want *kmsg.OffsetFetchRequestGroup) kmsg.OffsetFetchResponseGroup {
+func (s *Server) groupOffsets(want *kmsg.OffsetFetchRequestGroup, stable bool) kmsg.OffsetFetchResponseGroup {
 	g := kmsg.NewOffsetFetchResponseGroup()
 	g.Group = want.Group
 	type place struct {
 		topic     string
 		partition int32
+	}
+	unstable := func(string, int32) bool { return false }
+	if stable {
+		unstable = s.coordinator.unstable(want.Group, s.log)
 	}
 	stored := map[place]group.Offset{}
 	for _, o := range s.coordinator.offsets(want.Group) {
@@ -56,14 +61,14 @@ func (s *Server) groupOffsets(want *kmsg.OffsetFetchRequestGroup) kmsg.OffsetFet
 			g.Topics = append(g.Topics, t)
 		}
 		t := &g.Topics[len(g.Topics)-1]
-		t.Partitions = append(t.Partitions, storedOffset(o.Partition, o, true))
+		t.Partitions = append(t.Partitions, storedOffset(o.Partition, o, true, unstable(o.Topic, o.Partition)))
 	}
 	for _, w := range want.Topics {
 		t := kmsg.NewOffsetFetchResponseGroupTopic()
 		t.Topic = w.Topic
 		for _, partition := range w.Partitions {
 			o, ok := stored[place{w.Topic, partition}]
-			t.Partitions = append(t.Partitions, storedOffset(partition, o, ok))
+			t.Partitions = append(t.Partitions, storedOffset(partition, o, ok, unstable(w.Topic, partition)))
 		}
 		g.Topics = append(g.Topics, t)
 	}
@@ -71,10 +76,13 @@ func (s *Server) groupOffsets(want *kmsg.OffsetFetchRequestGroup) kmsg.OffsetFet
 }
 
 // storedOffset is the answer for one partition; -1: nothing was committed.
-func storedOffset(partition int32, o group.Offset, ok bool) kmsg.OffsetFetchResponseGroupTopicPartition {
+func storedOffset(partition int32, o group.Offset, ok, unstable bool) kmsg.OffsetFetchResponseGroupTopicPartition {
 	p := kmsg.NewOffsetFetchResponseGroupTopicPartition()
 	p.Partition, p.Offset, p.LeaderEpoch, p.Metadata = partition, -1, -1, &o.Metadata
-	if ok {
+	switch {
+	case unstable:
+		p.ErrorCode = kerr.UnstableOffsetCommit.Code // a transaction may be about to change it (KIP-447)
+	case ok:
 		p.Offset, p.LeaderEpoch = o.Offset, o.LeaderEpoch
 	}
 	return p

@@ -23,13 +23,18 @@ const (
 func offsetBatch(store group.Store) ([]byte, error) {
 	var b record.Builder
 	for _, o := range store.Offsets {
-		key := kmsg.OffsetCommitKey{Version: offsetKeyVersion, Group: store.Group, Topic: o.Topic, Partition: o.Partition}
-		value := kmsg.NewOffsetCommitValue()
-		value.Version, value.Offset, value.LeaderEpoch = offsetValueVersion, o.Offset, o.LeaderEpoch
-		value.Metadata, value.CommitTimestamp, value.TopicID = o.Metadata, o.Time, o.TopicID
-		b.Add(o.Time, key.AppendTo(nil), value.AppendTo(nil))
+		key, value := offsetRecord(store.Group, o)
+		b.Add(o.Time, key, value)
 	}
 	return b.Build()
+}
+
+func offsetRecord(name string, o group.Offset) (k, v []byte) {
+	key := kmsg.OffsetCommitKey{Version: offsetKeyVersion, Group: name, Topic: o.Topic, Partition: o.Partition}
+	value := kmsg.NewOffsetCommitValue()
+	value.Version, value.Offset, value.LeaderEpoch = offsetValueVersion, o.Offset, o.LeaderEpoch
+	value.Metadata, value.CommitTimestamp, value.TopicID = o.Metadata, o.Time, o.TopicID
+	return key.AppendTo(nil), value.AppendTo(nil)
 }
 
 // tombstoneBatch makes the records that forget committed offsets.

@@ -35,14 +35,15 @@ type produced struct {
 func (s *Server) beginProduce(ctx context.Context, r *request) (finisher, error) {
 	flexible := r.version >= 9
 	w := wire{b: r.body}
-	transactional := r.version >= 3 && w.text(flexible) != ""
+	if r.version >= 3 {
+		w.text(flexible) // the transactional id: the log knows the producer's
+	}
+	join := r.version >= 12
 	p := &producing{acks: w.int16(), timeout: time.Duration(w.int32()) * time.Millisecond, response: kmsg.NewPtrProduceResponse()}
 	refusal := error(nil)
 	switch {
 	case r.version < 3:
 		refusal = kerr.UnsupportedForMessageFormat
-	case transactional:
-		refusal = errTransactions
 	case p.acks < -1 || p.acks > 1:
 		refusal = kerr.InvalidRequiredAcks
 	}
@@ -68,7 +69,7 @@ func (s *Server) beginProduce(ctx context.Context, r *request) (finisher, error)
 			}
 			ticket, err := (*log.Ticket)(nil), refusal
 			if err == nil {
-				ticket, err = s.submit(ctx, topic, known, settings, index, records)
+				ticket, err = s.submit(ctx, topic, known, settings, index, records, join)
 			}
 			p.tickets = append(p.tickets, produced{ticket, settings.logAppendTime})
 			t.Partitions = append(t.Partitions, produceAnswer(index, err))
@@ -85,7 +86,7 @@ func (s *Server) beginProduce(ctx context.Context, r *request) (finisher, error)
 }
 
 // submit checks the batches of one partition and hands them to the log.
-func (s *Server) submit(ctx context.Context, topic log.Topic, known bool, settings settings, index int32, records []byte) (*log.Ticket, error) {
+func (s *Server) submit(ctx context.Context, topic log.Topic, known bool, settings settings, index int32, records []byte, join bool) (*log.Ticket, error) {
 	switch {
 	case !known || index < 0 || index >= topic.Partitions:
 		return nil, kerr.UnknownTopicOrPartition
@@ -95,7 +96,7 @@ func (s *Server) submit(ctx context.Context, topic log.Topic, known bool, settin
 	if err := s.checkProduced(topic, settings, records); err != nil {
 		return nil, err
 	}
-	return s.log.Produce(ctx, log.Append{Batches: []log.PartitionBatch{{
+	return s.log.Produce(ctx, log.Append{JoinTxn: join, Batches: []log.PartitionBatch{{
 		Partition: log.Partition{Topic: topic.ID, Index: index}, Batch: records}}})
 }
 
@@ -125,8 +126,6 @@ func (s *Server) checkBatch(topic log.Topic, settings settings, b record.Batch) 
 	switch {
 	case b.Control():
 		return &fault{kerr.InvalidRecord, "clients may not write control batches"}
-	case b.Transactional():
-		return errTransactions
 	}
 	now := s.options.Clock.Now().UnixMilli()
 	if !settings.logAppendTime && ((settings.maxAfter >= 0 && b.MaxTimestamp > now && b.MaxTimestamp-now > settings.maxAfter) ||
@@ -225,7 +224,3 @@ func await(ctx context.Context, ticket *log.Ticket, deadline <-chan time.Time) e
 		return ctx.Err()
 	}
 }
-
-// errTransactions refuses transactional producers. The code is one that every client takes for final; others would make
-// them try again until their timeout.
-var errTransactions = &fault{kerr.TransactionalIDAuthorizationFailed, "transactions are not built yet: produce without a transactional.id"}

@@ -98,6 +98,14 @@ func fill(q kmsg.Request, topic log.Topic) {
 		q.Topics = []kmsg.OffsetDeleteRequestTopic{{Topic: "t", Partitions: make([]kmsg.OffsetDeleteRequestTopicPartition, 1)}}
 	case *kmsg.DescribeProducersRequest:
 		q.Topics = []kmsg.DescribeProducersRequestTopic{{Topic: "t", Partitions: []int32{0, 9}}}
+	case *kmsg.AddPartitionsToTxnRequest:
+		q.TransactionalID = "tx"
+		q.Topics = []kmsg.AddPartitionsToTxnRequestTopic{{Topic: "t", Partitions: []int32{0, 9}}}
+	case *kmsg.TxnOffsetCommitRequest:
+		q.TransactionalID, q.Group = "tx", "g"
+		q.Topics = []kmsg.TxnOffsetCommitRequestTopic{{Topic: "t", Partitions: make([]kmsg.TxnOffsetCommitRequestTopicPartition, 1)}}
+	case *kmsg.DescribeTransactionsRequest:
+		q.TransactionalIDs = []string{"tx"}
 	case *kmsg.CreatePartitionsRequest:
 		q.Topics = []kmsg.CreatePartitionsRequestTopic{{Topic: "t", Count: 1}}
 	case *kmsg.ApiVersionsRequest:
@@ -139,9 +147,10 @@ func TestFetchEncoding(t *testing.T) {
 		q.Topics[0].Partitions[i].Partition = int32(i)
 	}
 	f := fetching{request: q, partitions: []fetched{
-		{bounds: log.Bounds{Start: 5, End: 9}, records: bytes.Repeat([]byte("x"), 300)},
+		{bounds: log.Bounds{Start: 5, End: 9, Stable: 8}, records: bytes.Repeat([]byte("x"), 300),
+			aborted: []log.AbortedTxn{{Producer: 3, First: 5, Last: 6}, {Producer: 4, First: 6, Last: 7}}},
 		{code: 1},
-		{bounds: log.Bounds{Start: 1, End: 1}},
+		{bounds: log.Bounds{Start: 1, End: 1, Stable: 1}, aborted: []log.AbortedTxn{}},
 	}}
 	for version := int16(4); version <= 17; version++ {
 		a := kmsg.NewFetchResponse()
@@ -156,7 +165,16 @@ func TestFetchEncoding(t *testing.T) {
 				if p.ErrorCode != 0 {
 					p.HighWatermark, p.LogStartOffset = -1, -1
 				}
-				p.LastStableOffset, p.PreferredReadReplica = p.HighWatermark, -1
+				p.LastStableOffset, p.PreferredReadReplica = f.partitions[i].bounds.Stable, -1
+				if p.ErrorCode != 0 {
+					p.LastStableOffset = -1
+				}
+				if f.partitions[i].aborted != nil {
+					p.AbortedTransactions = []kmsg.FetchResponseTopicPartitionAbortedTransaction{}
+				}
+				for _, one := range f.partitions[i].aborted {
+					p.AbortedTransactions = append(p.AbortedTransactions, kmsg.FetchResponseTopicPartitionAbortedTransaction{ProducerID: one.Producer, FirstOffset: one.First})
+				}
 				topic.Partitions = append(topic.Partitions, p)
 			}
 			a.Topics = append(a.Topics, topic)
@@ -277,12 +295,6 @@ func TestProduceRefusals(t *testing.T) {
 	q := produce(2, "plain", 0, good())
 	if a := p.ask(q).(*kmsg.ProduceResponse); a.Topics[0].Partitions[0].ErrorCode != kerr.UnsupportedForMessageFormat.Code {
 		t.Errorf("version 2: %+v", a)
-	}
-	q = produce(9, "plain", 0, good())
-	name := "tx"
-	q.TransactionID = &name
-	if a := p.ask(q).(*kmsg.ProduceResponse); a.Topics[0].Partitions[0].ErrorCode != errTransactions.code.Code {
-		t.Errorf("transactional: %+v", a)
 	}
 	q = produce(9, "plain", 0, good())
 	q.Acks = 2
@@ -490,30 +502,6 @@ func TestTopics(t *testing.T) {
 		drop(kmsg.DeleteTopicsRequestTopic{Topic: value("a")}), drop(kmsg.DeleteTopicsRequestTopic{TopicID: all.Topics[0].TopicID}); a != 0 || b != 0 ||
 		c != kerr.UnknownTopicOrPartition.Code || d != kerr.UnknownTopicID.Code {
 		t.Fatal(a, b, c, d)
-	}
-}
-
-// Transactional producers are told at once, in a way that their clients take for final.
-func TestTransactionsRefused(t *testing.T) {
-	l, catalog := newLog(t)
-	p := dial(t, serve(t, l, catalog))
-	find := kmsg.NewPtrFindCoordinatorRequest()
-	find.SetVersion(4)
-	find.CoordinatorType, find.CoordinatorKeys = 1, []string{"tx"}
-	if a := p.ask(find).(*kmsg.FindCoordinatorResponse); a.Coordinators[0].ErrorCode != kerr.TransactionalIDAuthorizationFailed.Code {
-		t.Errorf("%+v", a)
-	}
-	name := "tx"
-	q := kmsg.NewPtrInitProducerIDRequest()
-	q.SetVersion(4)
-	q.TransactionalID = &name
-	if a := p.ask(q).(*kmsg.InitProducerIDResponse); a.ErrorCode != kerr.TransactionalIDAuthorizationFailed.Code {
-		t.Errorf("%+v", a)
-	}
-	q.TransactionalID = nil
-	first, second := p.ask(q).(*kmsg.InitProducerIDResponse), p.ask(q).(*kmsg.InitProducerIDResponse)
-	if first.ErrorCode != 0 || first.ProducerID < 0 || first.ProducerID == second.ProducerID {
-		t.Errorf("%+v %+v", first, second)
 	}
 }
 

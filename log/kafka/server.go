@@ -33,6 +33,7 @@ type Log interface {
 	LeaderEpoch() int32
 	// DeleteRecords gives up the records of a partition before an offset, -1: all, and gives the partition's start.
 	DeleteRecords(ctx context.Context, p log.Partition, before int64) (start int64, err error)
+	Transactions
 	// Producers gives the idempotent producers that a partition remembers, Size the bytes of its records on the disk.
 	Producers(p log.Partition) []log.ActiveProducer
 	Size(p log.Partition) int64

@@ -17,19 +17,20 @@ type Capability uint
 
 // The capabilities.
 const (
-	Restart     Capability = 1 << iota // an Instance keeps its data over Stop and Start
-	Idempotence                        // retries of a numbered producer are found
-	Attachments                        // ReadFrom at the tail gives the Attachment
-	NextOffset                         // Expect.NextOffset
-	Topics                             // catalog records create and drop topics
-	Deletion                           // DeleteRecords
+	Restart      Capability = 1 << iota // an Instance keeps its data over Stop and Start
+	Idempotence                         // retries of a numbered producer are found
+	Attachments                         // ReadFrom at the tail gives the Attachment
+	NextOffset                          // Expect.NextOffset
+	Topics                              // catalog records create and drop topics
+	Deletion                            // DeleteRecords
+	Transactions                        // InitTxn, AddTxnPartitions, EndTxn
 
-	Everything = Restart | Idempotence | Attachments | NextOffset | Topics | Deletion
+	Everything = Restart | Idempotence | Attachments | NextOffset | Topics | Deletion | Transactions
 )
 
 var capabilityNames = map[Capability]string{
 	Restart: "restart", Idempotence: "idempotence", Attachments: "attachments", NextOffset: "next offset expectations", Topics: "topics",
-	Deletion: "deletion of records",
+	Deletion: "deletion of records", Transactions: "Kafka transactions",
 }
 
 // Instance is one log, with its data.
@@ -86,6 +87,7 @@ var cases = []struct {
 	{"Attachment", Attachments, testAttachment},
 	{"Restart", Restart, testRestart},
 	{"DeleteRecords", Deletion, testDeleteRecords},
+	{"Transactions", Transactions, testTransactions},
 }
 
 // contract is embedded under this name because testing.T has a method Log.

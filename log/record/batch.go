@@ -145,7 +145,7 @@ func (b *Batch) ValidateProduced() error {
 		return invalid("the batch is empty")
 	case b.Count != b.LastOffsetDelta+1:
 		return invalid("%d records take %d offsets", b.Count, b.LastOffsetDelta+1)
-	case b.ProducerID >= 0 && (b.BaseSequence < 0 || b.ProducerEpoch < 0):
+	case b.ProducerID >= 0 && !b.Control() && (b.BaseSequence < 0 || b.ProducerEpoch < 0):
 		return invalid("producer %d has epoch %d and sequence %d", b.ProducerID, b.ProducerEpoch, b.BaseSequence)
 	}
 	return nil

@@ -21,6 +21,7 @@ type Builder struct {
 	baseTimestamp int64
 	maxTimestamp  int64
 	producer      producer
+	attributes    uint16
 }
 
 type producer struct {
@@ -95,7 +96,7 @@ func (b *Builder) Build() ([]byte, error) {
 	be.PutUint32(p[atLength:], uint32(len(p)-overhead))
 	be.PutUint32(p[atLeaderEpoch:], ^uint32(0))
 	p[atMagic] = 2
-	be.PutUint16(p[atAttributes:], uint16(b.Codec))
+	be.PutUint16(p[atAttributes:], uint16(b.Codec)|b.attributes)
 	be.PutUint32(p[atLastOffsetDelta:], uint32(b.count-1))
 	be.PutUint64(p[atBaseTimestamp:], uint64(b.baseTimestamp))
 	be.PutUint64(p[atMaxTimestamp:], uint64(b.maxTimestamp))
@@ -112,7 +113,7 @@ func (b *Builder) Build() ([]byte, error) {
 }
 
 func (b *Builder) reset() {
-	b.body, b.count, b.producer = b.body[:0], 0, producer{}
+	b.body, b.count, b.producer, b.attributes = b.body[:0], 0, producer{}, 0
 }
 
 func varintSize(v int64) int {

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"encoding/json"
+	"slices"
 
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/internal/row"
@@ -25,6 +26,7 @@ type rawIterator struct {
 type rawPart struct {
 	partition log.Partition
 	next, end int64
+	aborted   []log.AbortedTxn
 }
 
 func newRawIterator(ctx context.Context, l log.Log, rel *catalog.Relation) (*rawIterator, error) {
@@ -39,7 +41,7 @@ func newRawIterator(ctx context.Context, l log.Log, rel *catalog.Relation) (*raw
 		if err != nil {
 			return nil, err
 		}
-		r.parts = append(r.parts, rawPart{p, b.Start, b.End})
+		r.parts = append(r.parts, rawPart{p, b.Start, b.Stable, l.Aborted(p, b.Start, b.Stable)})
 	}
 	return r, nil
 }
@@ -69,7 +71,9 @@ func (r *rawIterator) Next() ([]row.Row, error) {
 		r.data = r.data[len(h.Bytes):]
 		from := p.next
 		p.next = h.LastOffset() + 1
-		if h.Control() {
+		if h.Control() || h.Transactional() && slices.ContainsFunc(p.aborted, func(a log.AbortedTxn) bool {
+			return a.Producer == h.ProducerID && a.First <= h.BaseOffset && h.BaseOffset < a.Last
+		}) {
 			continue
 		}
 		rows, err := r.rows(h, p, from)

@@ -2,7 +2,10 @@ package session_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/internal/node/nodetest"
@@ -70,4 +73,68 @@ func TestAlterTopicOfTable(t *testing.T) {
 	if cut, compact := topic.Cleanup(); cut || compact || topic.Partitions != 3 || topic.Setting("segment.ms") != "5000" {
 		t.Errorf("%+v", topic)
 	}
+}
+
+// A Kafka transaction over tables and streams is seen whole by SQL, when it commits, and not at all when it aborts; a SQL
+// transaction whose row it replaces ends with 40001.
+func TestKafkaTransactions(t *testing.T) {
+	s := nodetest.Start(t)
+	c := s.Connect(t)
+	nodetest.Exec(t, c, "CREATE TABLE a (id int PRIMARY KEY, v int)", "CREATE TABLE b (id int PRIMARY KEY, v int)",
+		"CREATE TABLE e (v int) WITH (append_only)",
+		"CREATE MATERIALIZED VIEW sums AS SELECT (SELECT sum(v) FROM a) AS a, (SELECT sum(v) FROM b) AS b")
+	p, err := kgo.NewClient(kgo.SeedBrokers(s.Kafka), kgo.TransactionalID("tx"), kgo.AllowAutoTopicCreation())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	transfer := func(id, v int, commit bool) {
+		t.Helper()
+		if err := p.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		for topic, sign := range map[string]int{"a": 1, "b": -1, "e": 1} {
+			r := &kgo.Record{Topic: topic, Key: fmt.Append(nil, id), Value: fmt.Appendf(nil, `{"id":%d,"v":%d}`, id, sign*v)}
+			if topic == "e" {
+				r.Key, r.Value = nil, fmt.Appendf(nil, `{"v":%d}`, v)
+			}
+			if err := p.ProduceSync(t.Context(), r).FirstErr(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := p.EndTransaction(t.Context(), kgo.TransactionEndTry(commit)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all := "SELECT (SELECT count(*) FROM a) || ' ' || (SELECT coalesce(sum(v), 0) FROM a) || ' ' || (SELECT coalesce(sum(v), 0) FROM b) || ' ' || (SELECT count(*) FROM e)"
+	transfer(1, 10, true)
+	eventually(t, c, all, "1 10 -10 1")
+	transfer(2, 5, false)
+	transfer(1, 11, true)
+	eventually(t, c, all, "1 11 -11 2")
+	eventually(t, c, "SELECT a || ' ' || b FROM sums", "11 -11")
+	other := s.Connect(t)
+	nodetest.Exec(t, other, "BEGIN", "UPDATE a SET v = v + 100 WHERE id = 1")
+	transfer(1, 12, true)
+	if _, err := other.Exec(t.Context(), "COMMIT"); code(err) != "40001" {
+		t.Errorf("the commit over a produced row: %v", err)
+	}
+	eventually(t, c, all, "1 12 -12 3")
+	// Records produced before the schema: what was aborted, or goes on, is no row.
+	for _, commit := range []bool{true, false, true} {
+		if err := p.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 3 {
+			if err := p.ProduceSync(t.Context(), &kgo.Record{Topic: "late", Value: fmt.Appendf(nil, `{"v":%d}`, i)}).FirstErr(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := p.EndTransaction(t.Context(), kgo.TransactionEndTry(commit)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, c, "SELECT count(*) FROM late", "6")
+	nodetest.Exec(t, c, "CREATE TABLE past (v int) WITH (append_only, topic = 'late')")
+	eventually(t, c, "SELECT count(*) FROM past", "6")
 }

@@ -144,6 +144,7 @@ func (s *Sequencer) Admit(rel func() *catalog.Relation) log.AdmissionHook {
 		}
 		// Attachments stand only for appends of a single batch: what Kafka clients send to one partition at once.
 		var rows *ingest.Decoded
+		var changes []ingest.Change
 		for i := range a.Batches {
 			d, err := codec.Decode(a.Batches[i].Batch, ingest.Place{Topic: r.Topic, Partition: a.Batches[i].Partition.Index})
 			if err != nil {
@@ -153,6 +154,7 @@ func (s *Sequencer) Admit(rel func() *catalog.Relation) log.AdmissionHook {
 				return nil, errs.New(errs.Constraint, "%q refuses the record: %w", r.Name, &log.RecordError{Index: int(f.Index), Message: f.Reason})
 			}
 			rows = d
+			changes = append(changes, d.Changes...)
 		}
 		if len(a.Batches) == 1 {
 			a.Attachment = rows
@@ -163,16 +165,63 @@ func (s *Sequencer) Admit(rel func() *catalog.Relation) log.AdmissionHook {
 		if err != nil || t.Duplicate || rows == nil {
 			return t, err
 		}
-		for i := range rows.Changes {
-			c := &rows.Changes[i]
-			res := Resource{r.ID, string(c.Key)}
-			if tx := s.mu.locks.owner(res); tx != nil {
-				tx.doom(errs.SQL("40001", "could not serialize access: a row of %q was replaced by a produced record", r.Name).
-					WithHint("Retry the transaction."))
-			}
-			s.await(res, c.Encoded, t.Position)
+		s.produced(r, changes, t.Position)
+		return t, nil
+	}
+}
+
+// produced makes changes pending that a foreign writer has appended at pos. The caller holds mu.
+func (s *Sequencer) produced(r *catalog.Relation, changes []ingest.Change, pos log.Position) {
+	for i := range changes {
+		c := &changes[i]
+		res := Resource{r.ID, string(c.Key)}
+		if tx := s.mu.locks.owner(res); tx != nil {
+			tx.doom(errs.SQL("40001", "could not serialize access: a row of %q was replaced by a produced record", r.Name).
+				WithHint("Retry the transaction."))
 		}
-		s.mu.written[r.ID] = t.Position
+		s.await(res, c.Encoded, pos)
+	}
+	s.mu.written[r.ID] = pos
+}
+
+// AdmitTxn is the hook of the Kafka transactions that commit records of tables: all of them take their place in the order
+// of all writes at once.
+func (s *Sequencer) AdmitTxn(table func(log.TopicID) *catalog.Relation) log.TxnHook {
+	return func(ctx context.Context, batches []log.PartitionBatch, submit func() (*log.Ticket, error)) (*log.Ticket, error) {
+		type write struct {
+			table   *catalog.Relation
+			changes []ingest.Change
+		}
+		var writes []write
+		codecs := map[log.TopicID]*ingest.Codec{}
+		for _, b := range batches {
+			r := table(b.Partition.Topic)
+			if r == nil || r.Kind != catalog.Table {
+				continue
+			}
+			codec := codecs[r.Topic]
+			if codec == nil {
+				var err error
+				if codec, err = s.o.Codec(r); err != nil {
+					return nil, err
+				}
+				codecs[r.Topic] = codec
+			}
+			d, err := codec.Decode(b.Batch, ingest.Place{Topic: r.Topic, Partition: b.Partition.Index})
+			if err != nil {
+				return nil, err
+			}
+			writes = append(writes, write{r, d.Changes})
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		t, err := submit()
+		if err != nil || t.Position.IsZero() { // ended before: a retry
+			return t, err
+		}
+		for _, w := range writes {
+			s.produced(w.table, w.changes, t.Position)
+		}
 		return t, nil
 	}
 }
