@@ -17,17 +17,42 @@ import (
 // memLog is a log in memory, fast and under the test's thumb: with hold set no append is durable before release.
 // It is its own Catalog. The tests that need neither use log/broker.
 type memLog struct {
-	Transactions // not asked for in these tests
-	mu           sync.Mutex
-	topics       map[string]log.Topic
-	data         map[log.Partition][]record.Batch
-	hooks        map[log.TopicID]log.AdmissionHook
-	watchers     map[chan<- struct{}][]log.Partition
-	next         map[log.Partition]int64 // of what was submitted
-	sequence     uint64
-	hold         bool
-	held         []func()
+	noTxns
+	mu       sync.Mutex
+	topics   map[string]log.Topic
+	data     map[log.Partition][]record.Batch
+	hooks    map[log.TopicID]log.AdmissionHook
+	watchers map[chan<- struct{}][]log.Partition
+	next     map[log.Partition]int64 // of what was submitted
+	sequence uint64
+	hold     bool
+	held     []func()
 }
+
+var errNotHere = errs.New(errs.Unsupported, "this log cannot do it")
+
+// noTxns are the transactions of a log that has none.
+type noTxns struct{}
+
+func (noTxns) InitTxn(context.Context, string, time.Duration, log.TxnProducer) (log.TxnProducer, error) {
+	return log.NoProducer, errNotHere
+}
+
+func (noTxns) AddTxnPartitions(context.Context, string, log.TxnProducer, []log.Partition) error {
+	return errNotHere
+}
+
+func (noTxns) AddTxnOffsets(context.Context, string, log.TxnProducer, bool, []log.TxnOffset) error {
+	return errNotHere
+}
+
+func (noTxns) EndTxn(context.Context, string, log.TxnProducer, bool, bool) (log.TxnProducer, []log.TxnOffset, error) {
+	return log.NoProducer, nil, errNotHere
+}
+
+func (noTxns) Txns() []log.Txn                { return nil }
+func (noTxns) TxnGroups(string) []string      { return nil }
+func (noTxns) PendingOffsets(string) [][]byte { return nil }
 
 func newMemLog() *memLog {
 	return &memLog{topics: map[string]log.Topic{}, data: map[log.Partition][]record.Batch{}, hooks: map[log.TopicID]log.AdmissionHook{},

@@ -61,93 +61,111 @@ func Effects(t testing.TB, l log.Log, after log.Position) string {
 	return out.String()
 }
 
+// txns drives the transactions of a suite over the two partitions of a topic.
+type txns struct {
+	*suite
+	topic log.Topic
+}
+
+func (x *txns) log() transactor { return x.contract.(transactor) }
+
+func (x *txns) partitions() []log.Partition {
+	return []log.Partition{{Topic: x.topic.ID}, {Topic: x.topic.ID, Index: 1}}
+}
+
+func (x *txns) begin(id string) log.TxnProducer {
+	x.Helper()
+	p, err := x.log().InitTxn(x.ctx(), id, time.Minute, log.NoProducer)
+	x.must(err)
+	return p
+}
+
+func (x *txns) join(id string, p log.TxnProducer) {
+	x.Helper()
+	x.must(x.log().AddTxnPartitions(x.ctx(), id, p, x.partitions()))
+}
+
+func (x *txns) put(partition int32, p log.TxnProducer, sequence int32, values ...string) {
+	x.Helper()
+	x.commit(one(x.topic, partition, TxnBatch(x, p, sequence, values...)))
+}
+
+func (x *txns) end(id string, p log.TxnProducer, commit, bump bool) log.TxnProducer {
+	x.Helper()
+	next, _, err := x.log().EndTxn(x.ctx(), id, p, commit, bump)
+	x.must(err)
+	return next
+}
+
+// refused checks that a record is not taken.
+func (x *txns) refused(p log.TxnProducer, sequence int32, want error) {
+	x.Helper()
+	if _, err := x.Submit(x.ctx(), one(x.topic, 1, TxnBatch(x, p, sequence, "refused"))); !errors.Is(err, want) {
+		x.Fatalf("%v, want %v", err, want)
+	}
+}
+
+func (x *txns) stable(want int64) {
+	x.Helper()
+	bounds, err := x.Bounds(x.partitions()[0])
+	x.must(err)
+	if bounds.Stable != want {
+		x.Fatalf("bounds %+v, want stable %d", bounds, want)
+	}
+}
+
 // The records of a transaction take effect together, with the append that commits it; those of an aborted one never.
 func testTransactions(s *suite) {
-	t := s.topic("txn", 2)
-	l := s.contract.(transactor)
-	begin := func(id string, current log.TxnProducer) log.TxnProducer {
-		s.Helper()
-		p, err := l.InitTxn(s.ctx(), id, time.Minute, current)
-		s.must(err)
-		return p
-	}
-	partitions := []log.Partition{{Topic: t.ID}, {Topic: t.ID, Index: 1}}
-	join := func(id string, p log.TxnProducer) {
-		s.Helper()
-		s.must(l.AddTxnPartitions(s.ctx(), id, p, partitions))
-	}
-	put := func(partition int32, p log.TxnProducer, sequence int32, values ...string) {
-		s.Helper()
-		s.commit(one(t, partition, TxnBatch(s, p, sequence, values...)))
-	}
-	end := func(id string, p log.TxnProducer, commit, bump bool) log.TxnProducer {
-		s.Helper()
-		next, _, err := l.EndTxn(s.ctx(), id, p, commit, bump)
-		s.must(err)
-		return next
-	}
+	x := &txns{s, s.topic("txn", 2)}
 	from := s.End()
-	a, b := begin("a", log.NoProducer), begin("b", log.NoProducer)
-	if _, err := s.Submit(s.ctx(), one(t, 0, TxnBatch(s, a, 0, "outside"))); !errors.Is(err, log.ErrTxnState) {
-		s.Fatalf("a record outside a transaction: %v", err)
-	}
-	join("a", a)
-	join("b", b)
-	put(0, a, 0, "a0", "a1")
-	put(0, b, 0, "b0")
-	s.commit(one(t, 0, Batch(s, 1, "plain")))
-	put(1, a, 0, "a2")
-	put(0, a, 2, "a3")
-	stable := func(want int64) {
-		s.Helper()
-		bounds, err := s.Bounds(partitions[0])
-		s.must(err)
-		if bounds.Stable != want {
-			s.Fatalf("bounds %+v, want stable %d", bounds, want)
-		}
-	}
-	stable(0)
-	a = end("a", a, true, true)
-	stable(2)
-	b2 := end("b", b, false, false)
-	stable(7)
-	joined := one(t, 1, TxnBatch(s, a, 0, "a4"))
+	a, b := x.begin("a"), x.begin("b")
+	x.refused(a, 0, log.ErrTxnState)
+	x.join("a", a)
+	x.join("b", b)
+	x.put(0, a, 0, "a0", "a1")
+	x.put(0, b, 0, "b0")
+	s.commit(one(x.topic, 0, Batch(s, 1, "plain")))
+	x.put(1, a, 0, "a2")
+	x.put(0, a, 2, "a3")
+	x.stable(0)
+	a = x.end("a", a, true, true)
+	x.stable(2)
+	x.end("b", b, false, false)
+	x.stable(7)
+	joined := one(x.topic, 1, TxnBatch(s, a, 0, "a4"))
 	joined.JoinTxn = true
 	s.commit(joined)
 	fenced := a
-	a = begin("a", log.NoProducer) // aborts what is open
-	if _, err := s.Submit(s.ctx(), one(t, 1, TxnBatch(s, fenced, 1, "late"))); !errors.Is(err, log.ErrProducerFenced) {
-		s.Fatalf("a fenced producer: %v", err)
-	}
-	join("b", b2)
-	put(1, b2, 0, "b1")
+	a = x.begin("a") // aborts what is open
+	x.refused(fenced, 1, log.ErrProducerFenced)
+	x.join("b", b)
+	x.put(1, b, 0, "b1")
 	check := func() {
 		s.Helper()
-		want := "plain\na0 a1 a3 a2\n"
-		if got := Effects(s, s.contract, from); got != want {
+		if got, want := Effects(s, s.contract, from), "plain\na0 a1 a3 a2\n"; got != want {
 			s.Fatalf("effects\n%swant\n%s", got, want)
 		}
-		aborted := s.Aborted(partitions[0], 0, 100)
-		if len(aborted) != 1 || aborted[0].Producer != b.ID || aborted[0].First != 2 || aborted[0].Last != 6 {
+		aborted := s.Aborted(x.partitions()[0], 0, 100)
+		if len(aborted) != 1 || aborted[0] != (log.AbortedTxn{Producer: b.ID, First: 2, Last: 6}) {
 			s.Fatalf("aborted %+v", aborted)
 		}
-		if got := s.Aborted(partitions[0], 7, 100); len(got) != 0 {
+		if got := s.Aborted(x.partitions()[0], 7, 100); len(got) != 0 {
 			s.Fatalf("aborted behind its marker: %+v", got)
 		}
 	}
 	check()
 	if s.can&Restart != 0 {
 		s.restart()
-		l = s.contract.(transactor)
 		check()
 	}
 	// What was open goes on.
-	put(1, b2, 1, "b2")
-	end("b", b2, true, false)
+	x.put(1, b, 1, "b2")
+	x.end("b", b, true, false)
 	if got := Effects(s, s.contract, from); !strings.HasSuffix(got, "\nb1 b2\n") {
 		s.Fatalf("effects\n%s", got)
 	}
-	if _, _, err := l.EndTxn(s.ctx(), "a", fenced, true, true); !errors.Is(err, log.ErrProducerFenced) {
+	if _, _, err := x.log().EndTxn(s.ctx(), "a", fenced, true, true); !errors.Is(err, log.ErrProducerFenced) {
 		s.Fatalf("the end by a fenced producer: %v", err)
 	}
+	x.end("a", a, true, true)
 }
