@@ -110,6 +110,7 @@ func (t *translator) values(n *plan.Values, outer *scope) *rel {
 	for i, vs := range columns {
 		u := t.unify(vs, n.Cols[i].Type)
 		cols[i] = u.result
+		cols[i].sql = fmt.Sprintf("x%d", i)
 		for k := range vs {
 			rows[k] = append(rows[k], fmt.Sprintf("%s AS x%d", u.sqls[k], i))
 			if u.displays != nil {
@@ -253,6 +254,7 @@ func (t *translator) setOperation(n *plan.SetOperation, outer *scope) *rel {
 			fail("a set operation over numerics of different scales")
 		}
 		cols[i] = u.result
+		cols[i].sql = fmt.Sprintf("x%d", i)
 		if !(n.All && n.Kind == plan.Union) {
 			t.groupable(u.result)
 		}
