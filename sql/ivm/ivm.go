@@ -105,6 +105,7 @@ func compileIncremental(node plan.Node, o Options) (*Program, error) {
 	if o.ForceRecompute {
 		return nil, unsupported("asked for")
 	}
+	node = plan.Decorrelate(node)
 	if err := checkFunctions(node); err != nil {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ func existence(n Node) Node {
 	var rest []expr.Expr
 	var joins []*Join
 	for _, c := range conjuncts(f.Cond) {
-		if j := existenceJoin(c, len(f.Input.Columns())); j != nil {
+		if j := existenceJoin(c, f); j != nil {
 			joins = append(joins, j)
 		} else {
 			rest = append(rest, c)
@@ -36,10 +36,27 @@ func existence(n Node) Node {
 
 // pointRead reports whether a filter finds at most one row of a table by its primary key: a subquery that runs once is
 // cheaper than a join.
-func pointRead(f *Filter) bool {
+func pointRead(f *Filter) bool { return reach(f) == byKey }
+
+// reached says how a scan's rows are found, the best way last.
+type reached uint8
+
+const (
+	byScan reached = iota
+	byPrefix
+	byIndex
+	byKey
+)
+
+// reach tells how the rows of a filtered scan are found.
+func reach(n Node) reached {
+	f, ok := n.(*Filter)
+	if !ok {
+		return byScan
+	}
 	s, ok := f.Input.(*Scan)
-	if !ok || s.Relation.Kind != catalog.Table || len(s.Relation.Key) == 0 {
-		return false
+	if !ok || s.Relation.Kind != catalog.Table && s.Relation.Kind != catalog.MaterializedView || len(s.Relation.Key) == 0 {
+		return byScan
 	}
 	fixed := map[int]bool{}
 	for _, c := range conjuncts(f.Cond) {
@@ -53,11 +70,30 @@ func pointRead(f *Filter) bool {
 			}
 		}
 	}
-	return !slices.ContainsFunc(s.Relation.Key, func(k int) bool { return !fixed[k] })
+	all := func(columns []int) bool {
+		return !slices.ContainsFunc(columns, func(k int) bool { return !fixed[k] })
+	}
+	best := byScan
+	if all(s.Relation.Key) {
+		return byKey
+	}
+	if fixed[s.Relation.Key[0]] {
+		best = byPrefix
+	}
+	for _, x := range s.Relation.Indexes {
+		switch {
+		case all(x.Columns):
+			best = byIndex
+		case fixed[x.Columns[0]]:
+			best = max(best, byPrefix)
+		}
+	}
+	return best
 }
 
-// existenceJoin makes the join of a condition over a left side of width columns; nil when the condition has another form.
-func existenceJoin(c expr.Expr, width int) *Join {
+// existenceJoin makes the join of a condition of a filter; nil when the condition has another form.
+func existenceJoin(c expr.Expr, f *Filter) *Join {
+	width := len(f.Input.Columns())
 	kind := Semi
 	if not, ok := c.(*expr.Not); ok {
 		kind, c = Anti, not.Arg
@@ -70,8 +106,8 @@ func existenceJoin(c expr.Expr, width int) *Join {
 	case expr.Exists:
 		return existsJoin(s.Plan.(Node), kind, width)
 	case expr.AnyOf:
-		if kind == Semi { // NOT IN is NULL where a row of the subquery is: no anti join
-			return inJoin(s, width)
+		if kind == Semi || nullSafe(s, f) {
+			return inJoin(s, kind, width)
 		}
 	}
 	return nil
@@ -104,7 +140,17 @@ func existsJoin(n Node, kind JoinKind, width int) *Join {
 	return &Join{Kind: kind, Right: right, Cond: conjunction(inJoinRow(conds, width))}
 }
 
-func inJoin(s *expr.Subquery, width int) *Join {
+// nullSafe reports whether NOT IN is never NULL: neither its left side nor the subquery has NULLs.
+func nullSafe(s *expr.Subquery, f *Filter) bool {
+	for i, l := range s.Left {
+		if !exprNotNull(l, f) || !notNull(s.Plan.(Node), i) {
+			return false
+		}
+	}
+	return true
+}
+
+func inJoin(s *expr.Subquery, kind JoinKind, width int) *Join {
 	if slices.ContainsFunc(s.Ops, func(f *expr.Func) bool { return f.Name != "=" }) {
 		return nil
 	}
@@ -131,7 +177,7 @@ func inJoin(s *expr.Subquery, width int) *Join {
 	for i, v := range inJoinRow(values, width) {
 		conds = append(conds, &expr.Call{Func: s.Ops[i], Args: []expr.Expr{s.Left[i], v}, Typ: boolean})
 	}
-	return &Join{Kind: Semi, Right: right, Cond: conjunction(conds)}
+	return &Join{Kind: kind, Right: right, Cond: conjunction(conds)}
 }
 
 // detach takes the conditions that depend on the surrounding row out of a subquery; the rest must not depend on it.
@@ -187,4 +233,44 @@ func inJoinRow(list []expr.Expr, width int) []expr.Expr {
 		})
 	}
 	return out
+}
+
+// notNull reports whether a column of a plan is never NULL.
+func notNull(n Node, i int) bool {
+	switch n := n.(type) {
+	case *Scan:
+		return n.Relation.Columns[i].NotNull
+	case *Filter:
+		return notNull(n.Input, i) || slices.ContainsFunc(conjuncts(n.Cond), func(c expr.Expr) bool {
+			return rejectsNull(c, func(column int) bool { return column == i })
+		})
+	case *Project:
+		return exprNotNull(n.Exprs[i], n.Input)
+	case *Sort:
+		return notNull(n.Input, i)
+	case *Limit:
+		return notNull(n.Input, i)
+	case *Distinct:
+		return notNull(n.Input, i)
+	case *Aggregate:
+		return n.Sets == nil && i < len(n.Groups) && exprNotNull(n.Groups[i], n.Input)
+	case *Join:
+		width := len(n.Left.Columns())
+		if i < width {
+			return n.Kind != Right && n.Kind != Full && notNull(n.Left, i)
+		}
+		return (n.Kind == Inner || n.Kind == Right) && !n.Lateral && notNull(n.Right, i-width)
+	}
+	return false
+}
+
+// exprNotNull reports whether an expression over a plan's columns is never NULL.
+func exprNotNull(e expr.Expr, n Node) bool {
+	switch e := e.(type) {
+	case *expr.Column:
+		return e.Depth == 0 && notNull(n, e.Index)
+	case *expr.Const:
+		return !e.Value.IsNull()
+	}
+	return false
 }

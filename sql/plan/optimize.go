@@ -10,17 +10,19 @@ import (
 // are read, conditions stand as far down as they can, joins have their keys, subqueries that ask for existence are joins.
 // The plan given is not changed.
 func Optimize(n Node) Node {
-	cols := n.Columns()
 	out := Rewrite(n, inline)
 	out = RewriteExprs(out, func(e expr.Expr, _ int) expr.Expr { return expr.Fold(e) })
 	out = Rewrite(out, existence)
-	out = optimizePlan(out)
-	out = Rewrite(out, simplify)
-	out = markCorrelated(out)
-	if !slices.Equal(out.Columns(), cols) {
-		out = renamed(out, cols)
+	return finish(out, n.Columns())
+}
+
+// finish moves conditions down in a rewritten plan, and gives it the columns that it had.
+func finish(n Node, cols []Column) Node {
+	n = markCorrelated(Rewrite(optimizePlan(n), simplify))
+	if !slices.Equal(n.Columns(), cols) {
+		n = renamed(n, cols)
 	}
-	return out
+	return n
 }
 
 // renamed gives a plan other columns' names and origins.

@@ -350,6 +350,10 @@ func TestQueriesAgainstPostgres(t *testing.T) {
 		if got := w.run(optimized, ordered); lazy || !slices.Equal(got, ours) {
 			compare(t, "optimized: ", sql, got, theirs, optimized)
 		}
+		joins := plan.Decorrelate(optimized)
+		if got := w.run(joins, ordered); lazy || !slices.Equal(got, ours) {
+			compare(t, "decorrelated: ", sql, got, theirs, joins)
+		}
 	}
 	if n < 300 {
 		t.Errorf("only %d queries", n)

@@ -237,7 +237,15 @@ func TestRandomQueries(t *testing.T) {
 			continue
 		}
 		optimized := plan.Optimize(n)
-		compare(t, fmt.Sprintf("seed %d, optimized: ", seed+uint64(i)), sql, w.run(optimized, false), theirs, optimized)
+		ours := w.run(optimized, false)
+		if strings.HasPrefix(ours[0], "ERROR 53200") { // a product of tables that PostgreSQL does not hold
+			continue
+		}
+		compare(t, fmt.Sprintf("seed %d, optimized: ", seed+uint64(i)), sql, ours, theirs, optimized)
+		joins := plan.Decorrelate(optimized)
+		if ours = w.run(joins, false); !strings.HasPrefix(ours[0], "ERROR 53200") {
+			compare(t, fmt.Sprintf("seed %d, decorrelated: ", seed+uint64(i)), sql, ours, theirs, joins)
+		}
 		ran++
 		rows += len(theirs) - 1
 		if t.Failed() && ran > 5 {

@@ -99,8 +99,8 @@ func (g *joinGroup) leavesOf(cond expr.Expr) []int {
 	return out
 }
 
-// pushInner takes a tree of inner joins apart, gives each leaf its own conditions, and joins the leaves in their order as
-// long as an equality connects the next one.
+// pushInner takes a tree of inner joins apart, gives each leaf its own conditions, and joins the leaves: first one whose
+// rows are found by key, then in their order as long as an equality connects the next one.
 func pushInner(j *Join, conds []expr.Expr) Node {
 	g := &joinGroup{}
 	cols := g.flatten(j)
@@ -156,8 +156,9 @@ func (b *joinBuilder) moved(c *expr.Column) expr.Expr {
 }
 
 func (b *joinBuilder) build() Node {
-	n := b.g.leaves[0]
-	b.done = []int{0}
+	first := b.first()
+	n := b.g.leaves[first]
+	b.done = []int{first}
 	for len(b.done) < len(b.g.leaves) {
 		next := b.next()
 		right := b.g.leaves[next]
@@ -174,6 +175,17 @@ func (b *joinBuilder) build() Node {
 		n = j
 	}
 	return n
+}
+
+// first is the leaf to begin with: the one whose rows are found best, so that the others can be looked up from there.
+func (b *joinBuilder) first() int {
+	best := 0
+	for i, leaf := range b.g.leaves {
+		if reach(leaf) > reach(b.g.leaves[best]) {
+			best = i
+		}
+	}
+	return best
 }
 
 // waits reports whether a condition reads a leaf that is not joined yet.
