@@ -22,6 +22,8 @@ type Config struct {
 	Kafka Address
 	PG    Address
 	HTTP  Address
+	// MaxTransaction bounds what one transaction changes: see session.Options.
+	MaxTransaction limit.Bytes
 	// EngineMemory bounds the analytical engine; 0: a quarter of the machine.
 	EngineMemory limit.Bytes
 	// EngineCommand starts the analytical engine's process; nil: this binary.

@@ -62,7 +62,7 @@ func (o Options) withDefaults() Options {
 		o.Command = []string{"/proc/self/exe"}
 	}
 	if o.MemoryLimit == 0 {
-		o.MemoryLimit = max(machineMemory()/4, 256*limit.MiB)
+		o.MemoryLimit = max(limit.Machine()/4, 256*limit.MiB)
 	}
 	if o.ChildLimit == 0 {
 		o.ChildLimit = 2*o.MemoryLimit + limit.GiB
@@ -80,21 +80,6 @@ func (o Options) withDefaults() Options {
 		o.Grace = 2 * time.Second
 	}
 	return o
-}
-
-// machineMemory is MemTotal, 4 GiB when it cannot be read.
-func machineMemory() limit.Bytes {
-	b, err := os.ReadFile("/proc/meminfo")
-	if err == nil {
-		for line := range strings.Lines(string(b)) {
-			if f := strings.Fields(line); len(f) >= 2 && f[0] == "MemTotal:" {
-				if kb, err := strconv.ParseInt(f[1], 10, 64); err == nil {
-					return limit.Bytes(kb) * limit.KiB
-				}
-			}
-		}
-	}
-	return 4 * limit.GiB
 }
 
 // childMark tells a process that it is the child; its value is the descriptor of the control socket.

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -20,13 +21,13 @@ type Encoder struct {
 	partitions func(log.TopicID) int32
 	streams    map[log.Partition]*stream
 	order      []log.Partition
-	forms      map[*catalog.Relation]form
+	shapes     map[*catalog.Relation]*shape
 	decoded    Decoded
 	buf, key   []byte
 }
 
-// form is how a relation's rows are written.
-type form struct {
+// shape is how rows of a relation are written.
+type shape struct {
 	schema *row.Schema
 	json   *jsonrow.Encoder
 }
@@ -34,14 +35,15 @@ type form struct {
 // stream is what goes to one partition.
 type stream struct {
 	builder record.Builder
-	batches []byte
+	batches [][]byte
 	records int32
 }
 
-// NewEncoder starts an encoder whose records have the timestamp now; partitions tells how many a topic has.
-func NewEncoder(now time.Time, partitions func(log.TopicID) int32) *Encoder {
-	return &Encoder{decoded: Decoded{Placed: true}, now: now.UnixMilli(), partitions: partitions,
-		key: make([]byte, 0, 64), streams: map[log.Partition]*stream{}, forms: map[*catalog.Relation]form{}}
+// NewEncoder starts an encoder whose records have the timestamp now; partitions tells how many a topic has, rows about how
+// many rows come.
+func NewEncoder(now time.Time, partitions func(log.TopicID) int32, rows int) *Encoder {
+	return &Encoder{decoded: Decoded{Placed: true, Changes: make([]Change, 0, rows)}, now: now.UnixMilli(), partitions: partitions,
+		key: make([]byte, 0, 64), streams: map[log.Partition]*stream{}, shapes: map[*catalog.Relation]*shape{}}
 }
 
 func (e *Encoder) add(p log.Partition, key, value []byte, headers ...record.Header) (index int32, err error) {
@@ -63,7 +65,7 @@ func (e *Encoder) add(p log.Partition, key, value []byte, headers ...record.Head
 
 func (s *stream) cut() error {
 	b, err := s.builder.Build()
-	s.batches = append(s.batches, b...)
+	s.batches = append(s.batches, b)
 	return err
 }
 
@@ -79,11 +81,11 @@ func (e *Encoder) Catalog(r *catalog.Record) error {
 // Row adds the change of one row of rel: key is its heap key (nil for append-only relations), r its new value, nil for a
 // delete; a delete needs the old row for its canonical key.
 func (e *Encoder) Row(rel *catalog.Relation, key []byte, old, r row.Row) error {
-	f, ok := e.forms[rel]
-	if !ok {
+	s := e.shapes[rel]
+	if s == nil {
 		schema := rel.RowSchema()
-		f = form{schema, jsonrow.NewEncoder(schema)}
-		e.forms[rel] = f
+		s = &shape{schema, jsonrow.NewEncoder(schema)}
+		e.shapes[rel] = s
 	}
 	var recordKey, value []byte
 	var headers []record.Header
@@ -92,7 +94,7 @@ func (e *Encoder) Row(rel *catalog.Relation, key []byte, old, r row.Row) error {
 		if src == nil {
 			src = old
 		}
-		e.key = jsonrow.AppendCanonicalKey(e.key[:0], f.schema, src)
+		e.key = jsonrow.AppendCanonicalKey(e.key[:0], s.schema, src)
 		recordKey = e.key
 	}
 	p := log.Partition{Topic: rel.Topic}
@@ -101,10 +103,10 @@ func (e *Encoder) Row(rel *catalog.Relation, key []byte, old, r row.Row) error {
 	}
 	ch := Change{Relation: rel, Key: key, Row: r}
 	if r != nil {
-		e.buf = f.json.AppendJSON(e.buf[:0], r)
+		e.buf = s.json.AppendJSON(e.buf[:0], r)
 		value = e.buf
 		ch.Encoded = encodeRow(r)
-		headers = jsonNulls(f.schema, r)
+		headers = jsonNulls(s.schema, r)
 	}
 	var err error
 	ch.Index, err = e.add(p, recordKey, value, headers...)
@@ -133,9 +135,17 @@ func (e *Encoder) Finish() ([]log.PartitionBatch, *Decoded, error) {
 		if err := s.cut(); err != nil {
 			return nil, nil, err
 		}
-		batches = append(batches, log.PartitionBatch{Partition: p, Batch: s.batches})
+		batches = append(batches, log.PartitionBatch{Partition: p, Batch: join(s.batches)})
 	}
 	return batches, &e.decoded, nil
+}
+
+// join makes one piece of memory of several.
+func join(parts [][]byte) []byte {
+	if len(parts) == 1 {
+		return parts[0]
+	}
+	return slices.Concat(parts...)
 }
 
 // Murmur2 is the hash by which Kafka's Java client spreads keys over partitions

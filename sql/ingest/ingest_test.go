@@ -76,7 +76,7 @@ func TestTypedRowsEqualDecodedRecords(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := rows(t, cs)
-	e := ingest.NewEncoder(time.Unix(0, 0), func(log.TopicID) int32 { return 1 })
+	e := ingest.NewEncoder(time.Unix(0, 0), func(log.TopicID) int32 { return 1 }, 0)
 	for _, r := range want {
 		if err := e.Row(rel, nil, nil, r); err != nil {
 			t.Fatal(err)
@@ -127,7 +127,7 @@ func TestKeysComeBack(t *testing.T) {
 				if cs[i].Type.OID == row.JSONB && r[i].Str() == "null" {
 					continue // as a record's key it cannot be told from SQL's NULL
 				}
-				e := ingest.NewEncoder(time.Unix(0, 0), func(log.TopicID) int32 { return 1 })
+				e := ingest.NewEncoder(time.Unix(0, 0), func(log.TopicID) int32 { return 1 }, 0)
 				heapKey := ingest.HeapKey(nil, rel, r)
 				if err := e.Row(rel, heapKey, nil, r); err != nil {
 					t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"github.com/miracledb/miracledb/internal/clock"
 	"github.com/miracledb/miracledb/internal/delta"
 	"github.com/miracledb/miracledb/internal/errs"
+	"github.com/miracledb/miracledb/internal/limit"
 	"github.com/miracledb/miracledb/log"
 	"github.com/miracledb/miracledb/sql"
 	"github.com/miracledb/miracledb/sql/duck"
@@ -39,6 +40,9 @@ type Options struct {
 	Applied func(ctx context.Context, p log.Position) error
 	// Circuit tells how a view is maintained, for EXPLAIN; ok is false when it is not running.
 	Circuit func(id delta.RelationID) (text string, ok bool)
+	// MaxTransaction bounds the rows that a transaction changes, in bytes of keys and values; 0: an eighth of the
+	// machine's memory.
+	MaxTransaction limit.Bytes
 	// MaxSessions bounds open sessions; 0: 1000.
 	MaxSessions int
 }
@@ -61,6 +65,9 @@ var _ sql.Database = (*Database)(nil)
 func New(o Options) *Database {
 	if o.MaxSessions == 0 {
 		o.MaxSessions = 1000
+	}
+	if o.MaxTransaction == 0 {
+		o.MaxTransaction = limit.Machine() / 8
 	}
 	if o.Clock == nil {
 		o.Clock = clock.System{}

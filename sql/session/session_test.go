@@ -13,6 +13,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/miracledb/miracledb/internal/limit"
+	"github.com/miracledb/miracledb/internal/node"
 	"github.com/miracledb/miracledb/internal/node/nodetest"
 )
 
@@ -313,5 +315,18 @@ func TestExplainView(t *testing.T) {
 	got := nodetest.Text(t, c, "EXPLAIN SELECT * FROM v")
 	if !strings.Contains(got, "incremental") {
 		t.Fatalf("EXPLAIN of a view:\n%s", got)
+	}
+}
+
+// A transaction that would take too much memory ends with an error; the server and its other sessions do not notice.
+func TestTransactionLimit(t *testing.T) {
+	s := nodetest.StartWith(t, node.Config{MaxTransaction: limit.MiB})
+	c := s.Connect(t)
+	nodetest.Exec(t, c, "CREATE TABLE t (id int PRIMARY KEY, v text)", "INSERT INTO t SELECT g, 'x' FROM generate_series(1, 100) g")
+	if _, err := c.Exec(t.Context(), "INSERT INTO t SELECT g, repeat('x', 1000) FROM generate_series(1000, 9000) g"); code(err) != "53200" {
+		t.Fatalf("8 MB in a transaction of 1 MiB: %v", err)
+	}
+	if got := nodetest.Text(t, c, "SELECT count(*) FROM t"); got != "100" {
+		t.Fatal(got)
 	}
 }

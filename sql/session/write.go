@@ -182,6 +182,16 @@ func (w *writer) holds(x *catalog.Index, key, entry []byte) (bool, error) {
 	return ok && bytes.Equal(have, entry), nil
 }
 
+// write notes a change with the transaction, whose changes are held in memory until it ends.
+func (w *writer) write(c txn.Change) error {
+	w.tx.Write(c)
+	if limit := w.s.db.o.MaxTransaction; w.tx.Size() > int64(limit) {
+		return errs.SQL("53200", "the transaction has changed more than %v of rows", limit).
+			WithHint("Commit in parts: COPY or INSERT fewer rows at a time.")
+	}
+	return nil
+}
+
 // insert adds a row; conflict says what to do when its key is there (nil: 23505). It gives the row as it is afterwards, nil
 // when nothing was done.
 func (w *writer) insert(ctx context.Context, r row.Row, conflict *onConflict) (row.Row, error) {
@@ -189,8 +199,7 @@ func (w *writer) insert(ctx context.Context, r row.Row, conflict *onConflict) (r
 		return nil, err
 	}
 	if !w.rel.Keyed() {
-		w.tx.Write(txn.Change{Relation: w.rel, New: r})
-		return r, nil
+		return r, w.write(txn.Change{Relation: w.rel, New: r})
 	}
 	key := ingest.HeapKey(nil, w.rel, r)
 	old, exists, err := w.current(ctx, key)
@@ -217,8 +226,7 @@ func (w *writer) insert(ctx context.Context, r row.Row, conflict *onConflict) (r
 		}
 		return conflict.resolve(ctx, w, other, old, r)
 	}
-	w.tx.Write(txn.Change{Relation: w.rel, Key: key, New: r})
-	return r, nil
+	return r, w.write(txn.Change{Relation: w.rel, Key: key, New: r})
 }
 
 // update replaces the row at key, whose newest version is old.
@@ -238,7 +246,9 @@ func (w *writer) update(ctx context.Context, key []byte, old, r row.Row) error {
 		if exists {
 			return w.duplicate(w.rel.KeyName, w.rel.Key, r)
 		}
-		w.tx.Write(txn.Change{Relation: w.rel, Key: key, Old: old})
+		if err := w.write(txn.Change{Relation: w.rel, Key: key, Old: old}); err != nil {
+			return err
+		}
 		old = nil
 	}
 	x, _, err := w.taken(ctx, r, next)
@@ -248,8 +258,7 @@ func (w *writer) update(ctx context.Context, key []byte, old, r row.Row) error {
 	if x != nil {
 		return w.duplicate(x.Name, x.Columns, r)
 	}
-	w.tx.Write(txn.Change{Relation: w.rel, Key: next, Old: old, New: r})
-	return nil
+	return w.write(txn.Change{Relation: w.rel, Key: next, Old: old, New: r})
 }
 
 // delete removes the row at key, whose newest version is old.
@@ -257,8 +266,7 @@ func (w *writer) delete(key []byte, old row.Row) error {
 	if err := w.unreferenced(old); err != nil {
 		return err
 	}
-	w.tx.Write(txn.Change{Relation: w.rel, Key: key, Old: old})
-	return nil
+	return w.write(txn.Change{Relation: w.rel, Key: key, Old: old})
 }
 
 // unreferenced fails when a row of another table refers to r.

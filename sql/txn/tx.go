@@ -32,6 +32,7 @@ type Tx struct {
 	Snapshot log.Position
 
 	changes    []Change
+	size       int64            // see Size
 	latest     map[Resource]int // index of the last change of a row
 	records    []*catalog.Record
 	savepoints []savepoint
@@ -147,7 +148,21 @@ func (tx *Tx) Write(c Change) {
 		tx.latest[Resource{c.Relation.ID, string(c.Key)}] = len(tx.changes)
 	}
 	tx.changes = append(tx.changes, c)
+	tx.size += int64(len(c.Key))
+	for _, v := range c.New {
+		tx.size += valueSize
+		if v.Kind() == row.KindText || v.Kind() == row.KindBytes {
+			tx.size += int64(len(v.Str()))
+		}
+	}
 }
+
+// valueSize is about what a value takes beside its text.
+const valueSize = 40
+
+// Size is about how many bytes of keys and values the changes hold; what they take in memory until the commit is over is
+// a few times that.
+func (tx *Tx) Size() int64 { return tx.size }
 
 // Define notes catalog records to be appended with the data.
 func (tx *Tx) Define(rs ...*catalog.Record) { tx.records = append(tx.records, rs...) }
@@ -270,7 +285,7 @@ func (tx *Tx) Commit(ctx context.Context, now time.Time) (log.Position, error) {
 // encode turns the changes into record batches, one per partition, and their typed form beside them.
 func (tx *Tx) encode(now time.Time) (log.Append, *ingest.Decoded, error) {
 	a := log.Append{Txn: tx.ID}
-	enc := ingest.NewEncoder(now, tx.seq.partitions)
+	enc := ingest.NewEncoder(now, tx.seq.partitions, len(tx.changes))
 	for _, r := range tx.records {
 		if err := enc.Catalog(r); err != nil {
 			return a, nil, err

@@ -57,17 +57,28 @@ var free = node.Address{HostPort: "127.0.0.1:0", Asked: true}
 // StartOn runs a node on a directory until the test ends or Stop is called.
 func StartOn(t testing.TB, dir string) *Server {
 	t.Helper()
+	return StartWith(t, node.Config{Data: dir})
+}
+
+// StartWith runs a node with a configuration, on free ports, until the test ends or Stop is called. Data "": a new
+// directory.
+func StartWith(t testing.TB, c node.Config) *Server {
+	t.Helper()
+	if c.Data == "" {
+		c.Data = filepath.Join(t.TempDir(), "data")
+	}
+	c.Kafka, c.PG, c.HTTP = free, free, free
 	var out io.Writer = io.Discard
 	if testing.Verbose() {
 		out = os.Stderr
 	}
-	n, err := node.Open(node.Config{Data: dir, Kafka: free, PG: free, HTTP: free},
+	n, err := node.Open(c,
 		slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &Server{Node: n, Data: dir, cancel: cancel, done: make(chan error, 1)}
+	s := &Server{Node: n, Data: c.Data, cancel: cancel, done: make(chan error, 1)}
 	go func() { s.done <- n.Run(ctx) }()
 	t.Cleanup(func() { s.Stop(t) })
 	select {
