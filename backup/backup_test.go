@@ -717,3 +717,34 @@ func TestCreateWhileWriting(t *testing.T) {
 		t.Fatalf("%+v", r)
 	}
 }
+
+// Every append of a random history can be restored to, by its time and by its offsets, from backups made anywhere in it.
+func TestRestoreEverywhere(t *testing.T) {
+	s := startSource(t)
+	a, b := s.fill(0)
+	store, _ := repository(t)
+	rng := rand.New(rand.NewPCG(3, 4))
+	for range 40 {
+		s.more(a, b, 1+rng.IntN(3))
+		if rng.IntN(8) == 0 {
+			s.backup(store)
+		}
+	}
+	s.backup(store)
+	all := logtest.Entries(t, s, log.Position{})
+	names := map[log.TopicID]string{a.ID: "a", b.ID: "b", log.CatalogTopicID: log.CatalogTopic}
+	for i, e := range all {
+		_, data := restore(t, store, Target{Time: e.Time})
+		if i+1 < len(all) && !all[i+1].Time.After(e.Time) {
+			continue // made at the same instant as the next one
+		}
+		same(t, data, all[:i+1])
+		var target Target
+		for _, pb := range e.Batches {
+			target.Offsets = append(target.Offsets, TargetOffset{names[pb.Partition.Topic], pb.Partition.Index, pb.BaseOffset + int64(pb.Records) - 1})
+		}
+		if r, err := Restore(ctx, RestoreOptions{Store: store, Data: filepath.Join(t.TempDir(), "d"), Target: target, DryRun: true}); err != nil || r.Position.Position != e.Position {
+			t.Fatalf("%v: %+v, %v", target, r, err)
+		}
+	}
+}

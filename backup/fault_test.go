@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -470,4 +471,53 @@ func TestUnfinishedRestore(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// A flipped bit anywhere in a repository is found, or changes nothing that is read.
+func TestBitFlips(t *testing.T) {
+	mem := vfs.NewMem()
+	store := NewDirectory(mem, "repo")
+	golden := NewDirectory(vfs.Default, filepath.Join(goldenDir, "repo"))
+	var objects []Object
+	for _, folder := range []string{manifestFolder, listFolder, blockFolder} {
+		list, err := golden.List(ctx, folder)
+		if err != nil || len(list) == 0 {
+			t.Fatal(list, err)
+		}
+		objects = append(objects, list...)
+	}
+	whole := map[string][]byte{}
+	for _, o := range objects {
+		p, err := golden.Get(ctx, o.Name, o.Size)
+		if err == nil {
+			err = store.Put(ctx, o.Name, p)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole[o.Name] = p
+	}
+	want := describe(t, store)
+	rng := rand.New(rand.NewPCG(1, 2))
+	for _, o := range objects {
+		for at := rng.IntN(29); at < len(whole[o.Name]); at += 1 + rng.IntN(57) {
+			p := bytes.Clone(whole[o.Name])
+			p[at] ^= 1 << rng.IntN(8)
+			if err := store.Put(ctx, o.Name, p); err != nil {
+				t.Fatal(err)
+			}
+			if r := verify(t, store, Full); len(r.Faults) == 0 {
+				// A letter of another case in the names around the checksum: JSON's decoder takes it.
+				if got := describe(t, store); got != want {
+					t.Fatalf("byte %d of %s: not found, and it reads as\n%s", at, o.Name, got)
+				}
+			}
+		}
+		if err := store.Put(ctx, o.Name, whole[o.Name]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r := verify(t, store, Full); len(r.Faults) > 0 {
+		t.Fatal(r.Faults)
+	}
 }

@@ -115,6 +115,9 @@ func decodeManifest(data []byte) (*Manifest, error) {
 		return nil, errs.New(errs.Unsupported, "format %d, this program reads up to %d", env.Format, manifestFormat).
 			WithHint("Use a newer miracledb.")
 	}
+	if env.Format < 1 {
+		return nil, errs.New(errs.Corrupt, "format %d", env.Format)
+	}
 	// The decoder keeps a raw value's bytes, but not the space around it; neither does the encoder write any.
 	if sum := hexSum(env.Manifest); sum != env.SHA256 {
 		return nil, errs.New(errs.Corrupt, "its SHA-256 is %s, want %.80q", sum, env.SHA256)
