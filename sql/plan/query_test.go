@@ -270,6 +270,12 @@ func (w *world) analyze(sql string) (n plan.Node, err error) {
 	return q.Query, nil
 }
 
+// runTimeout is what one query may take here; tooSlow is the answer of one that takes more.
+const (
+	runTimeout = 5 * time.Second
+	tooSlow    = "ERROR 57014 too slow"
+)
+
 func (w *world) run(n plan.Node, ordered bool) (out answer) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -281,7 +287,12 @@ func (w *world) run(n plan.Node, ordered bool) (out answer) {
 		return ourError(err)
 	}
 	now := time.Now()
-	result, err := p.All(context.Background(), w.rows, &expr.Ctx{Now: now, StatementTime: now, Location: time.UTC}, exec.Options{})
+	ctx, cancel := context.WithTimeout(context.Background(), runTimeout)
+	defer cancel()
+	result, err := p.All(ctx, w.rows, &expr.Ctx{Now: now, StatementTime: now, Location: time.UTC}, exec.Options{})
+	if ctx.Err() != nil {
+		return answer{tooSlow}
+	}
 	if err != nil {
 		return ourError(err)
 	}
