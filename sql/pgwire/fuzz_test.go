@@ -78,12 +78,12 @@ func FuzzConnection(f *testing.F) {
 		go func() {
 			defer close(done)
 			s.serve(t.Context(), server)
+			_ = server.Close()
 		}()
 		go func() { _, _ = io.Copy(io.Discard, client) }()
 		_ = client.SetWriteDeadline(time.Now().Add(5 * time.Second))
-		start := append(binary.BigEndian.AppendUint32(nil, 23), "\x00\x03\x00\x00user\x00m\x00database\x00"[:15]...)
-		start = append(start, 0, 0, 0, 0)
-		_, _ = client.Write(start)
+		start := "\x00\x03\x00\x00user\x00m\x00\x00"
+		_, _ = client.Write(append(binary.BigEndian.AppendUint32(nil, uint32(4+len(start))), start...))
 		_, _ = client.Write(b)
 		_ = client.Close()
 		select {
