@@ -93,3 +93,28 @@ func TestDoors(t *testing.T) {
 		t.Errorf("an unknown path: %d", status)
 	}
 }
+
+// The document is made from the routes: what it names is served, and what is served under /v1 by it is named.
+func TestOpenAPIFromRoutes(t *testing.T) {
+	s := nodetest.Start(t)
+	status, body := do(t, s, "GET", "/openapi.json", "")
+	var doc struct {
+		OpenAPI string
+		Paths   map[string]map[string]json.RawMessage
+	}
+	if err := json.Unmarshal([]byte(body), &doc); err != nil || status != 200 || !strings.HasPrefix(doc.OpenAPI, "3.") {
+		t.Fatal(status, err, doc.OpenAPI)
+	}
+	for _, path := range []string{"/v1/query", "/v1/schema", "/v1/backups"} {
+		if doc.Paths[path] == nil {
+			t.Errorf("%s is served and not documented", path)
+		}
+	}
+	for path, methods := range doc.Paths {
+		for method := range methods {
+			if status, _ := do(t, s, strings.ToUpper(method), path, "{}"); status == 404 || status == 405 {
+				t.Errorf("%s %s is documented and answers %d", method, path, status)
+			}
+		}
+	}
+}
