@@ -3,7 +3,6 @@ package bench
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -30,7 +29,7 @@ type postgres struct {
 }
 
 // startPostgres makes a cluster in a directory of its own and starts it. Close it.
-func startPostgres(ctx context.Context) (p *postgres, err error) {
+func startPostgres(ctx context.Context) (_ *postgres, err error) {
 	if _, err := os.Stat(filepath.Join(postgresBin, "postgres")); err != nil {
 		return nil, errs.New(errs.Unavailable, "PostgreSQL 15, the peer, is not there: %w", err).WithHint("apt-get install postgresql-15")
 	}
@@ -38,7 +37,7 @@ func startPostgres(ctx context.Context) (p *postgres, err error) {
 	if err != nil {
 		return nil, err
 	}
-	p = &postgres{}
+	p := &postgres{}
 	if p.address, err = freeAddress(); err != nil {
 		return nil, err
 	}
@@ -46,6 +45,11 @@ func startPostgres(ctx context.Context) (p *postgres, err error) {
 	if p.dir, err = os.MkdirTemp("", "mdbpg-"); err != nil {
 		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			p.close()
+		}
+	}()
 	if attributes.Credential != nil {
 		if err := os.Chown(p.dir, owner, -1); err != nil {
 			return nil, err
@@ -54,27 +58,32 @@ func startPostgres(ctx context.Context) (p *postgres, err error) {
 	initdb := exec.CommandContext(ctx, filepath.Join(postgresBin, "initdb"), "-A", "trust", "-U", "miracledb", "-N", "--locale=C.UTF-8", "-E", "UTF8", "-D", p.data())
 	initdb.SysProcAttr = attributes
 	if out, err := initdb.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("initdb: %w %s", err, bytes.TrimSpace(out))
+		return nil, errs.New(errs.Unavailable, "initdb: %w %s", err, bytes.TrimSpace(out))
 	}
+	return p, p.start(ctx, attributes)
+}
+
+func (p *postgres) start(ctx context.Context, attributes *syscall.SysProcAttr) error {
 	_, port, err := net.SplitHostPort(p.address)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	p.cmd = exec.Command(filepath.Join(postgresBin, "postgres"), "-D", p.data(), "-p", port, "-c", "listen_addresses=127.0.0.1",
 		"-c", "unix_socket_directories="+p.dir, "-c", "shared_buffers=1GB")
 	p.cmd.SysProcAttr, p.cmd.Stderr = attributes, &p.output
 	if err := p.cmd.Start(); err != nil {
-		return nil, err
+		return err
 	}
 	p.memory = sampleMemory(p.cmd.Process.Pid, nil)
-	for range 600 {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	for ctx.Err() == nil {
 		if c, err := p.connect(ctx); err == nil {
-			return p, c.Close(ctx)
+			return c.Close(ctx)
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	p.close()
-	return nil, errs.New(errs.Unavailable, "PostgreSQL did not start: %s", p.output.String())
+	return errs.New(errs.Unavailable, "PostgreSQL did not start: %s", p.output.String())
 }
 
 func (p *postgres) data() string { return filepath.Join(p.dir, "data") }
@@ -83,11 +92,13 @@ func (p *postgres) connect(ctx context.Context) (*pgx.Conn, error) {
 	return pgx.Connect(ctx, "postgres://miracledb@"+p.address+"/postgres?sslmode=disable")
 }
 
-// close ends the server by a fast shutdown and removes the cluster.
+// close ends the server, if it runs, by a fast shutdown, and removes the cluster.
 func (p *postgres) close() {
-	p.memory.stop()
-	_ = p.cmd.Process.Signal(syscall.SIGINT)
-	_ = p.cmd.Wait()
+	if p.memory != nil {
+		p.memory.stop()
+		_ = p.cmd.Process.Signal(syscall.SIGINT) // an error means that it is gone
+		_ = p.cmd.Wait()
+	}
 	_ = os.RemoveAll(p.dir)
 }
 
