@@ -14,19 +14,74 @@ func Decorrelate(n Node) Node {
 	out := Rewrite(n, func(n Node) Node {
 		switch n := n.(type) {
 		case *Project, *Aggregate:
-			return withoutScalars(n)
+			return withoutScalars(n, joinValue)
 		case *Filter:
-			return filterWithoutScalars(n)
+			return filterWithoutScalars(n, joinValue)
 		case *Join:
-			return withoutLateral(n)
+			if n.Lateral {
+				return withoutLateral(n)
+			}
+			return joinWithoutScalars(n, joinValue)
 		}
 		return n
 	})
 	return finish(out, n.Columns())
 }
 
+// joinScans is Decorrelate for the scalar subqueries that would scan a whole table for each row.
+func joinScans(n Node) Node {
+	switch n := n.(type) {
+	case *Project, *Aggregate:
+		return withoutScalars(n, joinScan)
+	case *Filter:
+		return filterWithoutScalars(n, joinScan)
+	case *Join:
+		return joinWithoutScalars(n, joinScan)
+	}
+	return n
+}
+
+// joinScan is joinValue for aggregates over rows that are not found by key, unless the left side is one row.
+func joinScan(left Node, s *expr.Subquery) (expr.Expr, Node, bool) {
+	if !s.Correlated || s.Kind != expr.Scalar || reach(left) == byKey || byKeys(s.Plan.(Node)) {
+		return nil, nil, false
+	}
+	return joinValue(left, s)
+}
+
+// byKeys reports whether a table in a plan is found by key with values of the surrounding row.
+func byKeys(n Node) bool {
+	found := false
+	Walk(n, func(n Node) bool {
+		found = found || reach(n) > byScan
+		return !found
+	})
+	return found
+}
+
+// joiner joins a subquery to a left side, and gives its value over the joined row.
+type joiner func(left Node, s *expr.Subquery) (expr.Expr, Node, bool)
+
+// joinWithoutScalars computes the conditions of an inner join that have subqueries above it.
+func joinWithoutScalars(j *Join, join joiner) Node {
+	if j.Kind != Inner || j.Lateral {
+		return j
+	}
+	above, own := split(conjuncts(j.Cond), hasSubquery)
+	if len(above) == 0 {
+		return j
+	}
+	c := *j
+	c.Cond = conjunction(own)
+	f := &Filter{&c, conjunction(above)}
+	if out := filterWithoutScalars(f, join); out != Node(f) {
+		return out
+	}
+	return j
+}
+
 // withoutScalars joins the scalar subqueries in an operator's expressions to its input.
-func withoutScalars(n Node) Node {
+func withoutScalars(n Node, join joiner) Node {
 	in := n.Inputs()[0]
 	joined := in
 	out := MapExprs(n, func(e expr.Expr) expr.Expr {
@@ -35,7 +90,7 @@ func withoutScalars(n Node) Node {
 			if !ok || volatile(s) || locks(s.Plan.(Node)) {
 				return e
 			}
-			value, node, ok := joinValue(joined, s)
+			value, node, ok := join(joined, s)
 			if !ok {
 				return e
 			}
@@ -118,8 +173,8 @@ func joinKeyed(left Node, n Node) (*single, bool) {
 	return &single{node: j, exprs: inJoinRow(exprs, width), conds: []expr.Expr{found}}, true
 }
 
-func filterWithoutScalars(f *Filter) Node {
-	out := withoutScalars(f)
+func filterWithoutScalars(f *Filter, join joiner) Node {
+	out := withoutScalars(f, join)
 	if out == Node(f) {
 		return f
 	}

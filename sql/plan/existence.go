@@ -182,25 +182,73 @@ func inJoin(s *expr.Subquery, kind JoinKind, width int) *Join {
 
 // detach takes the conditions that depend on the surrounding row out of a subquery; the rest must not depend on it.
 func detach(n Node) (rest Node, conds []expr.Expr, ok bool) {
-	var own []expr.Expr
-	for {
-		f, isFilter := n.(*Filter)
-		if !isFilter {
-			break
-		}
-		for _, c := range conjuncts(f.Cond) {
-			if exprReaches(c) {
-				conds = append(conds, c)
-			} else {
-				own = append(own, c)
-			}
-		}
-		n = f.Input
-	}
-	if reaches(n, 1) {
+	rest, conds = lifted(n)
+	if reaches(rest, 1) {
 		return nil, nil, false
 	}
-	return dropLevel(filtered(n, own)), conds, true
+	return dropLevel(rest), conds, true
+}
+
+// lifted takes such conditions out of filters, also of those below joins and projections where they can be computed above.
+func lifted(n Node) (rest Node, conds []expr.Expr) {
+	switch n := n.(type) {
+	case *Filter:
+		rest, conds = lifted(n.Input)
+		outside, own := split(conjuncts(n.Cond), exprReaches)
+		return filtered(rest, own), append(conds, outside...)
+	case *Join:
+		if !n.Lateral && n.Kind != Right && n.Kind != Full {
+			return liftedJoin(n)
+		}
+	case *Project:
+		if in, conds := lifted(n.Input); len(conds) > 0 {
+			if up, ok := aboveProject(conds, n.Exprs); ok {
+				p := *n
+				p.Input = in
+				return &p, up
+			}
+		}
+	}
+	return n, nil
+}
+
+func liftedJoin(n *Join) (Node, []expr.Expr) {
+	j := *n
+	left, conds := lifted(n.Left)
+	j.Left = left
+	if n.Kind != Inner {
+		return &j, conds
+	}
+	right, more := lifted(n.Right)
+	j.Right = right
+	width := len(left.Columns())
+	for _, c := range more {
+		conds = append(conds, shift(c, width))
+	}
+	outside, own := split(joinConds(n), exprReaches)
+	j.LeftKeys, j.RightKeys, j.Eq, j.Cond = nil, nil, nil, nil
+	j.keys(own)
+	return &j, append(conds, outside...)
+}
+
+// aboveProject gives conditions over a projection's input as ones over its columns.
+func aboveProject(conds, exprs []expr.Expr) (up []expr.Expr, ok bool) {
+	ok = true
+	for _, c := range conds {
+		up = append(up, substitute(c, func(c *expr.Column) expr.Expr {
+			at := slices.IndexFunc(exprs, func(e expr.Expr) bool {
+				x, plain := e.(*expr.Column)
+				return plain && x.Depth == 0 && x.Index == c.Index
+			})
+			if at < 0 {
+				ok = false
+				return c
+			}
+			c.Index = at
+			return c
+		}))
+	}
+	return up, ok
 }
 
 // exprReaches reports whether an expression reads the row around its own query.

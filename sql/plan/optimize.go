@@ -13,7 +13,11 @@ func Optimize(n Node) Node {
 	out := Rewrite(n, inline)
 	out = RewriteExprs(out, func(e expr.Expr, _ int) expr.Expr { return expr.Fold(e) })
 	out = Rewrite(out, existence)
-	return finish(out, n.Columns())
+	out = finish(out, n.Columns())
+	if scans := Rewrite(out, joinScans); scans != out {
+		return finish(scans, n.Columns())
+	}
+	return out
 }
 
 // finish moves conditions down in a rewritten plan, and gives it the columns that it had.

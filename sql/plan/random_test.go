@@ -218,7 +218,7 @@ func beyond(a answer) bool { return strings.HasPrefix(a[0], "ERROR 53200") || a[
 // TestRandomQueries holds random queries against PostgreSQL, as analyzed and as optimized. MIRACLEDB_TEST_QUERIES is their
 // number, MIRACLEDB_TEST_SEED the first one's seed.
 func TestRandomQueries(t *testing.T) {
-	count, seed := 100, uint64(1)
+	count, seed := 40, uint64(1)
 	if s := os.Getenv("MIRACLEDB_TEST_QUERIES"); s != "" {
 		count, _ = strconv.Atoi(s)
 	}
@@ -226,7 +226,7 @@ func TestRandomQueries(t *testing.T) {
 		seed, _ = strconv.ParseUint(s, 10, 64)
 	}
 	w := newWorld(t)
-	w.theirs("set statement_timeout = 2000", false)
+	w.theirs("set statement_timeout = 300", false)
 	ran, rows := 0, 0
 	for i := range count {
 		g := &generator{r: rand.New(rand.NewPCG(seed+uint64(i), 7))}

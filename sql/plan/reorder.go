@@ -73,9 +73,11 @@ func plainColumns(exprs []expr.Expr) bool {
 }
 
 func (g *joinGroup) add(conds, cols []expr.Expr) {
-	for _, c := range replaced(conds, cols) {
-		if !isTrue(c) {
-			g.conds = append(g.conds, c)
+	for _, cond := range replaced(conds, cols) {
+		for _, c := range factored(cond) {
+			if !isTrue(c) {
+				g.conds = append(g.conds, c)
+			}
 		}
 	}
 }
@@ -106,6 +108,7 @@ func pushInner(j *Join, conds []expr.Expr) Node {
 	cols := g.flatten(j)
 	g.add(conds, cols)
 	g.derive()
+	g.restrict()
 	own := make([][]expr.Expr, len(g.leaves))
 	var rest, above []expr.Expr
 	for _, c := range g.conds {
