@@ -382,11 +382,12 @@ func (m *numericMoments) Result(*Ctx) (row.Value, error) {
 	if divisor, err = numericMul(divisor, n); err != nil {
 		return row.Null, err
 	}
-	v, err := numericDiv(spread, divisor)
+	scale := divScale(spread, divisor)
+	v, err := divideTo(spread, divisor, scale)
 	if err != nil || !m.root {
 		return v, err
 	}
-	return numericSqrt(v)
+	return sqrtTo(v, scale)
 }
 
 func newNumericMoments(samp, root bool) aggregate {

@@ -359,7 +359,11 @@ func numericSqrt(a row.Value) (row.Value, error) {
 	if weight < 0 {
 		sweight = 1 - (1-weight*4)/2
 	}
-	scale := clampScale(minSignificantDigits-int32(sweight), a.Scale())
+	return sqrtTo(a, clampScale(minSignificantDigits-int32(sweight), a.Scale()))
+}
+
+// sqrtTo is the root of a number that is not negative, rounded half away from zero at scale.
+func sqrtTo(a row.Value, scale int32) (row.Value, error) {
 	n, s := bigOf(a)
 	// One digit more than shown, to round half away from zero.
 	shift := 2*(scale+1) - s
