@@ -3,6 +3,7 @@ package ingest
 import (
 	"crypto/rand"
 	"encoding/binary"
+	"slices"
 	"strings"
 
 	"github.com/miracledb/miracledb/internal/delta"
@@ -395,11 +396,22 @@ func DecodeRow(rel *catalog.Relation, encoded []byte) (row.Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	r = r[:len(rel.Columns)]
-	for i := n; i < len(r); i++ {
-		if r[i], err = rel.Columns[i].Missing(); err != nil {
+	return Widen(rel, r[:min(n, len(rel.Columns))])
+}
+
+// Widen gives r the values of the columns that rel got after it was written; nil stays nil. r is not changed, but may
+// share its memory.
+func Widen(rel *catalog.Relation, r row.Row) (row.Row, error) {
+	if r == nil || len(r) == len(rel.Columns) {
+		return r, nil
+	}
+	r = slices.Grow(r, len(rel.Columns)-len(r))
+	for i := len(r); i < len(rel.Columns); i++ {
+		v, err := rel.Columns[i].Missing()
+		if err != nil {
 			return nil, err
 		}
+		r = append(r, v)
 	}
 	return r, nil
 }

@@ -31,6 +31,7 @@ func (s *Session) analytic(ctx context.Context, r *route, t *duck.Translated) (r
 	}
 	sources := make([]*duck.Source, len(t.Relations))
 	for i, rel := range t.Relations {
+		s.read(rel)
 		if sources[i], err = s.db.source(ctx, held.Value, rel); err != nil {
 			return nil, errors.Join(err, held.Release())
 		}

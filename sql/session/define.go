@@ -54,7 +54,9 @@ func (d *definer) add(rs ...*catalog.Record) error {
 		if err != nil {
 			return err
 		}
-		d.s.tx.Define(r)
+		if err := d.s.tx.Define(r); err != nil {
+			return err
+		}
 		d.s.overlay = next
 	}
 	return nil

@@ -36,6 +36,12 @@ func (s *Session) Execute(ctx context.Context, p sql.Prepared, args []row.Value)
 		}
 		pr = fresh
 	}
+	if s.tx != nil {
+		if err := s.tx.Fits(pr.catalog); err != nil {
+			s.fail()
+			return nil, err
+		}
+	}
 	ctx, done := s.watch(ctx, pr.statement.Text())
 	r, err := s.execute(ctx, pr, args)
 	if err != nil {

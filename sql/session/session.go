@@ -192,6 +192,19 @@ func (s *Session) begin() *txn.Tx {
 	return s.tx
 }
 
+// read notes with the transaction that it has read rel; who reads a view has read what it is made from.
+func (s *Session) read(rel *catalog.Relation) {
+	if s.tx == nil || s.tx.Isolation != txn.Serializable {
+		return
+	}
+	s.tx.Read(rel.ID)
+	for _, id := range rel.DependsOn {
+		if from, ok := s.snapshot().ByID(id); ok {
+			s.read(from)
+		}
+	}
+}
+
 func isolation(name string) txn.Isolation {
 	switch strings.ToLower(name) {
 	case "repeatable read":

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -221,6 +222,32 @@ func TestIsolation(t *testing.T) {
 	nodetest.Exec(t, b, "ROLLBACK")
 }
 
+// Two SERIALIZABLE transactions that each read what the other writes do not both commit, whoever read for them.
+func TestWriteSkew(t *testing.T) {
+	s := nodetest.Start(t)
+	a, b := s.Connect(t), s.Connect(t)
+	nodetest.Exec(t, a, "CREATE TABLE x (id int PRIMARY KEY, n int)", "CREATE TABLE y (id int PRIMARY KEY, n int)",
+		"CREATE MATERIALIZED VIEW xs AS SELECT sum(n) AS n FROM x", "CREATE MATERIALIZED VIEW ys AS SELECT sum(n) AS n FROM y")
+	for i, reads := range [][2]string{{"SELECT sum(n) FROM x", "SELECT sum(n) FROM y"}, {"SELECT n FROM xs", "SELECT n FROM ys"}} {
+		for k, route := range []string{"row", "analytic"} {
+			for _, c := range []*pgx.Conn{a, b} {
+				nodetest.Exec(t, c, "SET miracledb.route = '"+route+"'", "BEGIN ISOLATION LEVEL SERIALIZABLE")
+			}
+			nodetest.Text(t, a, reads[0])
+			nodetest.Text(t, b, reads[1])
+			nodetest.Exec(t, a, fmt.Sprintf("INSERT INTO y VALUES (%d, 1)", 2*i+k), "COMMIT")
+			_, err := b.Exec(t.Context(), fmt.Sprintf("INSERT INTO x VALUES (%d, 1)", 2*i+k))
+			if err == nil {
+				_, err = b.Exec(t.Context(), "COMMIT")
+			}
+			if code(err) != "40001" {
+				t.Errorf("%s, %s: the second of them: %v", reads[0], route, err)
+			}
+			_, _ = b.Exec(t.Context(), "ROLLBACK")
+		}
+	}
+}
+
 func TestSavepointsAndDDLInTransactions(t *testing.T) {
 	s := nodetest.Start(t)
 	a, b := s.Connect(t), s.Connect(t)
@@ -291,6 +318,68 @@ func TestAlterTable(t *testing.T) {
 	nodetest.Exec(t, c, "SET miracledb.route = 'analytic'")
 	if got := nodetest.Text(t, c, "SELECT * FROM t ORDER BY id"); got != "1|d||7\n2|w|3|7" {
 		t.Fatalf("in the column store: %q", got)
+	}
+}
+
+// Rows that a transaction wrote before its own ALTER TABLE get the columns that it adds, and lose them with it.
+func TestAlterTableAfterWrites(t *testing.T) {
+	c := nodetest.Start(t).Connect(t)
+	nodetest.Exec(t, c, "CREATE TABLE t (id int PRIMARY KEY, n int)", "INSERT INTO t VALUES (0, 0)",
+		"CREATE TABLE s (n int) WITH (append_only)",
+		"BEGIN", "INSERT INTO t VALUES (1, 1)", "UPDATE t SET n = 5 WHERE id = 0", "INSERT INTO s VALUES (1)",
+		"SAVEPOINT p", "ALTER TABLE t ADD COLUMN x int DEFAULT 1", "UPDATE t SET x = 3 WHERE id = 1", "ROLLBACK TO p",
+		"UPDATE t SET n = n + 1 WHERE id = 1", "ALTER TABLE t ADD COLUMN c int DEFAULT 7", "ALTER TABLE s ADD COLUMN c int DEFAULT 7",
+		"INSERT INTO t VALUES (2, 2, 2)", "UPDATE t SET c = 9 WHERE id = 1", "INSERT INTO s VALUES (2, 2)", "COMMIT")
+	for _, route := range []string{"row", "analytic"} {
+		nodetest.Exec(t, c, "SET miracledb.route = '"+route+"'")
+		if got := nodetest.Text(t, c, "SELECT * FROM t ORDER BY id"); got != "0|5|7\n1|2|9\n2|2|2" {
+			t.Fatalf("%s: %q", route, got)
+		}
+		if got := nodetest.Text(t, c, "SELECT * FROM s ORDER BY n"); got != "1|7\n2|2" {
+			t.Fatalf("%s: %q", route, got)
+		}
+	}
+}
+
+// Writers that meet ALTER TABLE succeed or are told to retry; the server follows, with all that it acknowledged.
+func TestAlterTableBesideWriters(t *testing.T) {
+	s := nodetest.Start(t)
+	c := s.Connect(t)
+	nodetest.Exec(t, c, "CREATE TABLE t (id int PRIMARY KEY, n int)")
+	done := make(chan struct{})
+	var wg sync.WaitGroup
+	var written atomic.Int64
+	for w := range 4 {
+		wc := s.Connect(t)
+		wg.Go(func() {
+			for i := 0; ; i++ {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				_, err := wc.Exec(context.Background(), fmt.Sprintf("INSERT INTO t (id, n) VALUES (%d, 1); UPDATE t SET n = 2 WHERE id = %[1]d", w*1000000+i))
+				if err == nil {
+					written.Add(1)
+				} else if code(err) != "40001" {
+					t.Errorf("a writer: %v", err)
+					return
+				}
+			}
+		})
+	}
+	for i := range 10 {
+		nodetest.Exec(t, c, fmt.Sprintf("ALTER TABLE t ADD COLUMN c%d int DEFAULT %[1]d", i))
+		time.Sleep(20 * time.Millisecond)
+	}
+	close(done)
+	wg.Wait()
+	want := fmt.Sprintf("%d|%[1]d", written.Load())
+	for _, route := range []string{"row", "analytic"} {
+		nodetest.Exec(t, c, "SET miracledb.route = '"+route+"'")
+		if got := nodetest.Text(t, c, "SELECT count(*), count(*) FILTER (WHERE n = 2 AND c9 = 9) FROM t"); got != want {
+			t.Errorf("%s has %q, acknowledged were %q", route, got, want)
+		}
 	}
 }
 

@@ -86,8 +86,8 @@ func (s *source) Get(ctx context.Context, rel *catalog.Relation, key []row.Value
 	if err != nil {
 		return nil, false, err
 	}
+	s.s.read(rel)
 	if tx := s.s.tx; tx != nil {
-		tx.Read(rel.ID)
 		if tx.Dirty() {
 			k := exec.AppendRowKey(nil, rel, key)
 			if r, changed := tx.Own(rel.ID, k); changed {
@@ -120,9 +120,7 @@ func (s *source) lock(ctx context.Context, rel *catalog.Relation, key []byte, _ 
 // Scan reads the rows within a request's bounds.
 func (s *source) Scan(ctx context.Context, q *exec.ScanRequest) (exec.Iterator, error) {
 	rel := q.Relation
-	if tx := s.s.tx; tx != nil {
-		tx.Read(rel.ID)
-	}
+	s.s.read(rel)
 	switch rel.Kind {
 	case catalog.System:
 		rows, err := pgcatalog.Rows(&environment{s.s}, rel)

@@ -38,6 +38,7 @@ type Sequencer struct {
 		pending map[Resource]pendingRow // rows appended and not yet applied
 		queue   []pendingRef            // the same, in order of position
 		written map[delta.RelationID]log.Position
+		defined map[delta.RelationID]uint64 // the last version of each relation defined since the start
 		nextTx  uint64
 	}
 }
@@ -58,6 +59,7 @@ func New(o Options) *Sequencer {
 	s.mu.locks.locks = map[Resource]*lock{}
 	s.mu.pending = map[Resource]pendingRow{}
 	s.mu.written = map[delta.RelationID]log.Position{}
+	s.mu.defined = map[delta.RelationID]uint64{}
 	return s
 }
 
@@ -104,6 +106,20 @@ func (s *Sequencer) newestEntry(res Resource) ([]byte, bool, error) {
 		return p.row, p.row != nil, nil
 	}
 	return s.o.Rows.GetIndex(res.ID, []byte(res.Key))
+}
+
+// redefined gives the first relation of cs of which a newer version is in the log: what was made for the old one does
+// not fit behind it. The caller holds mu.
+func (s *Sequencer) redefined(cs []Change) *catalog.Relation {
+	var last *catalog.Relation
+	for i := range cs {
+		if r := cs[i].Relation; r != last {
+			if last = r; r.Version < s.mu.defined[r.ID] {
+				return r
+			}
+		}
+	}
+	return nil
 }
 
 // await makes changed rows pending at pos and forgets those that the heap has. The caller holds mu.
@@ -161,6 +177,9 @@ func (s *Sequencer) Admit(rel func() *catalog.Relation) log.AdmissionHook {
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
+		if r.Version < s.mu.defined[r.ID] {
+			a.Attachment = nil // decoded when it is applied, with the definition then in force
+		}
 		t, err := submit(a)
 		if err != nil || t.Duplicate || rows == nil {
 			return t, err

@@ -3,6 +3,7 @@ package txn
 import (
 	"bytes"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/miracledb/miracledb/internal/delta"
@@ -36,6 +37,7 @@ type Tx struct {
 	latest     map[Resource]int // index of the last change of a row
 	records    []*catalog.Record
 	savepoints []savepoint
+	fits       *catalog.Snapshot         // see Fits
 	claims     map[Resource][]byte       // unique index entries taken by changes
 	reads      map[delta.RelationID]bool // relations read, for SERIALIZABLE
 
@@ -45,8 +47,9 @@ type Tx struct {
 }
 
 type savepoint struct {
-	name             string
-	changes, records int
+	name    string
+	changes []Change
+	records int
 }
 
 // Begin starts a transaction.
@@ -164,8 +167,57 @@ const valueSize = 40
 // a few times that.
 func (tx *Tx) Size() int64 { return tx.size }
 
-// Define notes catalog records to be appended with the data.
-func (tx *Tx) Define(rs ...*catalog.Record) { tx.records = append(tx.records, rs...) }
+// Define notes catalog records to be appended with the data. Rows written before them get the columns they add.
+func (tx *Tx) Define(rs ...*catalog.Record) error {
+	for _, r := range rs {
+		if err := tx.widen(r); err != nil {
+			return err
+		}
+	}
+	tx.records = append(tx.records, rs...)
+	return nil
+}
+
+// widen brings the changes of the defined relation to its new definition. Savepoints keep the changes as they were.
+func (tx *Tx) widen(r *catalog.Record) (err error) {
+	if r.Relation == nil || !slices.ContainsFunc(tx.changes, func(c Change) bool { return c.Relation.ID == r.ID }) {
+		return nil
+	}
+	tx.changes = slices.Clone(tx.changes)
+	for i := range tx.changes {
+		c := &tx.changes[i]
+		if c.Relation.ID != r.ID {
+			continue
+		}
+		c.Relation = r.Relation
+		if c.Old, err = ingest.Widen(r.Relation, slices.Clip(c.Old)); err != nil {
+			return err
+		}
+		if c.New, err = ingest.Widen(r.Relation, slices.Clip(c.New)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Fits fails with 40001 when tx has written to a relation that has a newer definition in snap, against which its next
+// statement is planned.
+func (tx *Tx) Fits(snap *catalog.Snapshot) error {
+	if tx.fits == snap {
+		return nil
+	}
+	for i := range tx.changes {
+		if r := tx.changes[i].Relation; (i == 0 || r != tx.changes[i-1].Relation) && r.Version < snap.Version(r.ID) {
+			return redefinedError(r)
+		}
+	}
+	tx.fits = snap
+	return nil
+}
+
+func redefinedError(r *catalog.Relation) error {
+	return errs.SQL("40001", "relation %q was changed concurrently", r.Name).WithHint("Retry the transaction.")
+}
 
 // Records are the catalog records noted so far.
 func (tx *Tx) Records() []*catalog.Record { return tx.records }
@@ -211,7 +263,7 @@ func (tx *Tx) Dirty() bool { return len(tx.changes)+len(tx.records) > 0 }
 
 // Savepoint marks a place to come back to.
 func (tx *Tx) Savepoint(name string) {
-	tx.savepoints = append(tx.savepoints, savepoint{name, len(tx.changes), len(tx.records)})
+	tx.savepoints = append(tx.savepoints, savepoint{name, tx.changes, len(tx.records)})
 }
 
 // RollbackTo undoes what came after the savepoint, which stays; locks stay too. Release forgets it and later ones.
@@ -222,7 +274,7 @@ func (tx *Tx) RollbackTo(name string) error {
 	}
 	sp := tx.savepoints[i]
 	tx.savepoints = tx.savepoints[:i+1]
-	tx.changes, tx.records = tx.changes[:sp.changes], tx.records[:sp.records]
+	tx.changes, tx.records = sp.changes, tx.records[:sp.records]
 	clear(tx.latest)
 	for j, c := range tx.changes {
 		if c.Relation.Keyed() {
@@ -319,9 +371,15 @@ func (tx *Tx) submit(ctx context.Context, a log.Append, decoded *ingest.Decoded)
 				WithHint("The transaction might succeed if retried.")
 		}
 	}
+	if rel := s.redefined(tx.changes); rel != nil {
+		return nil, redefinedError(rel)
+	}
 	t, err := s.o.Log.Submit(ctx, a)
 	if err != nil {
 		return nil, err
+	}
+	for _, r := range tx.records {
+		s.mu.defined[r.ID] = r.Version
 	}
 	for i := range decoded.Changes {
 		c := &decoded.Changes[i]
