@@ -65,7 +65,7 @@ func viewDefinition(d *describer, args []row.Value) (row.Value, error) {
 	oid := args[0]
 	if oid.Kind() == row.KindText {
 		var err error
-		if oid, err = nameFunctions["regclassin"](d, args[:1]); err != nil {
+		if oid, err = relationIn(d, args[:1]); err != nil {
 			return row.Null, err
 		}
 		if oid.IsNull() {

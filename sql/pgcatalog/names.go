@@ -37,30 +37,33 @@ func names(s string) ([]string, error) {
 	return out, nil
 }
 
+// relationIn reads a relation's or index's name; NULL: there is none.
+func relationIn(d *describer, args []row.Value) (row.Value, error) {
+	parts, err := names(args[0].Str())
+	if err != nil {
+		return row.Null, err
+	}
+	if len(parts) == 3 && parts[0] == d.session.Database() {
+		parts = parts[1:]
+	}
+	schemas, name := d.path(), parts[len(parts)-1]
+	switch len(parts) {
+	case 1:
+	case 2:
+		schemas = parts[:1]
+	default:
+		return row.Null, errs.SQL("42601", "improper relation name (too many dotted names): %s", args[0].Str())
+	}
+	for _, s := range schemas {
+		if oid, ok := d.named(s, name); ok {
+			return num(oid), nil
+		}
+	}
+	return row.Null, nil
+}
+
 var nameFunctions = map[string]function{
-	"regclassin": func(d *describer, args []row.Value) (row.Value, error) {
-		parts, err := names(args[0].Str())
-		if err != nil {
-			return row.Null, err
-		}
-		if len(parts) == 3 && parts[0] == d.session.Database() {
-			parts = parts[1:]
-		}
-		schemas, name := d.path(), parts[len(parts)-1]
-		switch len(parts) {
-		case 1:
-		case 2:
-			schemas = parts[:1]
-		default:
-			return row.Null, errs.SQL("42601", "improper relation name (too many dotted names): %s", args[0].Str())
-		}
-		for _, s := range schemas {
-			if oid, ok := d.named(s, name); ok {
-				return num(oid), nil
-			}
-		}
-		return row.Null, nil
-	},
+	"regclassin": relationIn,
 	"regclassout": func(d *describer, args []row.Value) (row.Value, error) {
 		if r := d.relation(args[0]); r != nil {
 			return text(d.name(r.Schema, r.Name)), nil
@@ -109,6 +112,9 @@ var nameFunctions = map[string]function{
 		return row.Null, nil
 	},
 	"pg_get_userbyid": func(d *describer, args []row.Value) (row.Value, error) {
+		if args[0].Int() == ownerOID {
+			return text(Owner), nil
+		}
 		for _, r := range roles(d.session) {
 			if r.oid == args[0].Int() {
 				return text(r.name), nil
@@ -147,7 +153,32 @@ var nameFunctions = map[string]function{
 		}
 		return row.Null, nil
 	},
+	"has_table_privilege":      tablePrivilege,
+	"has_any_column_privilege": tablePrivilege,
+	"has_schema_privilege": func(d *describer, args []row.Value) (row.Value, error) {
+		schema := args[len(args)-2]
+		if schema.Kind() != row.KindText {
+			return row.Null, nil
+		}
+		if _, ok := d.snapshot.Namespace(schema.Str()); !ok {
+			return row.Null, errs.SQL("3F000", "schema \"%s\" does not exist", schema.Str())
+		}
+		return boolean(true), nil
+	},
 	"shobj_description": func(*describer, []row.Value) (row.Value, error) { return row.Null, nil },
+}
+
+// tablePrivilege refuses tables that are not there; users may do everything with those that are.
+func tablePrivilege(d *describer, args []row.Value) (row.Value, error) {
+	table := args[len(args)-2]
+	if table.Kind() != row.KindText {
+		return row.Null, nil
+	}
+	oid, err := relationIn(d, []row.Value{table})
+	if err == nil && oid.IsNull() {
+		err = errs.SQL("42P01", "relation \"%s\" does not exist", table.Str())
+	}
+	return boolean(true), err
 }
 
 // visibleFunctions say whether an object is found by its bare name. All objects but relations are in pg_catalog.

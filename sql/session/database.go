@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/miracledb/miracledb/internal/clock"
 	"github.com/miracledb/miracledb/internal/delta"
@@ -49,11 +50,13 @@ type Options struct {
 
 // Database opens sessions. It implements sql.Database.
 type Database struct {
-	o       Options
-	plans   *planCache
-	images  images
-	nextPID atomic.Int32
-	mu      struct {
+	o        Options
+	plans    *planCache
+	images   images
+	nextPID  atomic.Int32
+	started  time.Time
+	advisory *advisoryLocks
+	mu       struct {
 		sync.Mutex
 		sessions map[int32]*Session
 	}
@@ -72,7 +75,7 @@ func New(o Options) *Database {
 	if o.Clock == nil {
 		o.Clock = clock.System{}
 	}
-	d := &Database{o: o, plans: newPlanCache()}
+	d := &Database{o: o, plans: newPlanCache(), started: o.Clock.Now(), advisory: newAdvisoryLocks()}
 	d.mu.sessions = map[int32]*Session{}
 	return d
 }
@@ -97,6 +100,8 @@ func (d *Database) Open(ctx context.Context, o sql.Options) (sql.Session, error)
 			return nil, err
 		}
 	}
+	s.running.seen.State = "idle"
+	s.running.seen.Application, _ = s.settings.get("application_name")
 	for i := range settingList {
 		s.settings.changed = append(s.settings.changed, lower(settingList[i].name))
 	}

@@ -32,6 +32,9 @@ func (s *Session) ObjectID(t row.OID, name string) (int64, error) {
 
 // Describe answers catalog functions.
 func (e *environment) Describe(function string, args []row.Value) (row.Value, bool, error) {
+	if v, ok, err := e.s.call(function, args); ok || err != nil {
+		return v, ok, err
+	}
 	return pgcatalog.Describe(e, function, args)
 }
 
@@ -40,7 +43,7 @@ func (e *environment) Settings() []pgcatalog.Setting {
 	list := make([]pgcatalog.Setting, 0, len(settingList))
 	for _, d := range settingList {
 		v, _ := e.s.settings.get(d.name)
-		list = append(list, pgcatalog.Setting{Name: d.name, Value: v})
+		list = append(list, pgcatalog.Setting{Name: d.name, Value: v, Default: d.value, Fixed: d.fixed})
 	}
 	return list
 }

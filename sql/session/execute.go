@@ -300,6 +300,7 @@ func (s *Session) discard(st *plan.Discard) error {
 		}
 		s.closeCursors(true)
 		s.settings.resetAll()
+		s.db.advisory.release(s, false)
 	}
 	clear(s.statements)
 	return nil

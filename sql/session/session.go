@@ -44,13 +44,18 @@ type Session struct {
 	// pinned is the version that a REPEATABLE READ or SERIALIZABLE transaction reads.
 	pinned *views.Held[*version.Version]
 
+	// advisoryTx is set once the transaction took an advisory lock.
+	advisoryTx bool
+
 	statements map[string]*prepared
 	cursors    map[string]*cursor
 
 	running struct {
 		sync.Mutex
 		cancel context.CancelCauseFunc
-		query  string
+		ctx    context.Context // nil: no statement runs
+		// seen is what others may know of the session (pg_stat_activity): its fields belong to its own goroutine.
+		seen pgcatalog.Activity
 	}
 }
 
@@ -124,6 +129,7 @@ func (s *Session) Close() error {
 	s.interrupt(errs.SQL("57P01", "the connection was closed"))
 	s.endTx(false)
 	s.closeCursors(true)
+	s.db.advisory.release(s, false)
 	s.db.forget(s)
 	return nil
 }
@@ -148,12 +154,26 @@ func (s *Session) watch(ctx context.Context, query string) (context.Context, fun
 		}
 	}
 	s.running.Lock()
-	s.running.cancel, s.running.query = cancel, query
+	s.running.cancel, s.running.ctx = cancel, ctx
+	a := &s.running.seen
+	a.Application, _ = s.settings.get("application_name")
+	a.State, a.Query, a.QueryStarted = "active", query, s.db.o.Clock.Now()
+	if s.tx == nil {
+		a.TxStarted = a.QueryStarted
+	}
 	s.running.Unlock()
 	return ctx, func() {
 		stop()
 		s.running.Lock()
-		s.running.cancel = nil
+		s.running.cancel, s.running.ctx = nil, nil
+		switch a := &s.running.seen; {
+		case s.failed:
+			a.State = "idle in transaction (aborted)"
+		case s.block:
+			a.State, a.TxStarted = "idle in transaction", s.txStart
+		default:
+			a.State, a.TxStarted = "idle", time.Time{}
+		}
 		s.running.Unlock()
 		cancel(nil)
 	}
@@ -162,12 +182,8 @@ func (s *Session) watch(ctx context.Context, query string) (context.Context, fun
 func (s *Session) activity() pgcatalog.Activity {
 	s.running.Lock()
 	defer s.running.Unlock()
-	app, _ := s.settings.get("application_name")
-	a := pgcatalog.Activity{PID: s.pid, User: s.user, Application: app, Remote: s.remote, Started: s.started,
-		State: "idle", Query: s.running.query}
-	if s.running.cancel != nil {
-		a.State = "active"
-	}
+	a := s.running.seen
+	a.PID, a.User, a.Remote, a.Started = s.pid, s.user, s.remote, s.started
 	return a
 }
 
@@ -217,7 +233,11 @@ func isolation(name string) txn.Isolation {
 
 // Sync ends the implicit transaction.
 func (s *Session) Sync(ctx context.Context) error {
-	if s.block || s.tx == nil {
+	switch {
+	case s.block:
+		return nil
+	case s.tx == nil:
+		s.releaseAdvisory()
 		return nil
 	}
 	return s.commit(ctx)
@@ -242,6 +262,14 @@ func (s *Session) commit(ctx context.Context) error {
 	return s.awaitDefined(ctx, defined, pos)
 }
 
+// releaseAdvisory gives back the advisory locks of the transaction.
+func (s *Session) releaseAdvisory() {
+	if s.advisoryTx {
+		s.advisoryTx = false
+		s.db.advisory.release(s, true)
+	}
+}
+
 // endTx forgets the transaction.
 func (s *Session) endTx(committed bool) {
 	if s.tx != nil && !committed {
@@ -254,6 +282,7 @@ func (s *Session) endTx(committed bool) {
 	}
 	s.settings.end(committed)
 	s.closeCursors(false)
+	s.releaseAdvisory()
 }
 
 // fail notes that a statement failed: an explicit block stays open and refuses what follows.
