@@ -61,7 +61,10 @@ func (c *cleaner) compactPartition(ctx context.Context, t *log.Topic, p log.Part
 	if !r.choose(infos, cleaned, c.broker.kept(), bounds.Stable) {
 		return nil
 	}
-	r.aborted, r.observed = c.broker.Aborted(p, 0, r.upTo), map[int64]bool{}
+	r.aborted, r.observed = map[int64][]log.AbortedTxn{}, map[int64]bool{}
+	for _, a := range c.broker.Aborted(p, 0, r.upTo) {
+		r.aborted[a.Producer] = append(r.aborted[a.Producer], a)
+	}
 	r.producers = c.broker.durable.lastOffsets(p)
 	if err := r.collect(ctx, cleaned); err != nil {
 		return err
@@ -124,8 +127,8 @@ type round struct {
 	producers map[int64]int64 // offset of the last record of each live producer
 	it        record.Iterator
 
-	aborted  []log.AbortedTxn
-	observed map[int64]bool // producers with records left of the transaction that the next marker ends
+	aborted  map[int64][]log.AbortedTxn // by producer
+	observed map[int64]bool             // producers with records left of the transaction that the next marker ends
 }
 
 // choose takes the closed segments that may be compacted, and tells whether there is enough to win.
@@ -219,8 +222,8 @@ func (r *round) groups() (groups [][]int64) {
 
 // isAborted reports whether a batch is of a transaction that was aborted.
 func (r *round) isAborted(b *record.Batch) bool {
-	return b.Transactional() && !b.Control() && slices.ContainsFunc(r.aborted, func(a log.AbortedTxn) bool {
-		return a.Producer == b.ProducerID && a.First <= b.BaseOffset && b.BaseOffset < a.Last
+	return b.Transactional() && !b.Control() && slices.ContainsFunc(r.aborted[b.ProducerID], func(a log.AbortedTxn) bool {
+		return a.First <= b.BaseOffset && b.BaseOffset < a.Last
 	})
 }
 

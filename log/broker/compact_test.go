@@ -503,3 +503,44 @@ func TestCompactionOfTransactions(t *testing.T) {
 		t.Fatal(faults)
 	}
 }
+
+// BenchmarkCompaction: one round over 64 MiB of records of 100 bytes, of which a tenth is left.
+func BenchmarkCompaction(b *testing.B) {
+	const size, batch = 64 << 20, 500
+	for b.Loop() {
+		b.StopTimer()
+		opts := Options{Dir: b.TempDir(), CleanInterval: time.Hour}
+		l, stop := start(b, opts)
+		topic := logtest.CreateTopic(b, l, "t", 1, map[string]string{"cleanup.policy": "compact", "segment.bytes": "8388608", "min.cleanable.dirty.ratio": "0"})
+		rng := rand.New(rand.NewPCG(1, 1))
+		value := bytes.Repeat([]byte("x"), 80)
+		for written := 0; written < size; {
+			var builder record.Builder
+			for range batch {
+				builder.Add(time.Now().UnixMilli(), fmt.Appendf(nil, "%08d", rng.IntN(size/1000)), value)
+			}
+			p, err := builder.Build()
+			if err != nil {
+				b.Fatal(err)
+			}
+			written += len(p)
+			if _, err := l.Submit(context.Background(), oneBatch(topic, p)); err != nil {
+				b.Fatal(err)
+			}
+		}
+		commit(b, l, oneBatch(topic, logtest.Batch(b, 1, "end")))
+		for l.Size(log.Partition{Topic: topic.ID}) < size {
+			time.Sleep(10 * time.Millisecond)
+		}
+		b.StartTimer()
+		if err := l.cleaner.pass(context.Background()); err != nil {
+			b.Fatal(err)
+		}
+		b.StopTimer()
+		b.SetBytes(size)
+		if err := stop(); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+	}
+}

@@ -18,6 +18,12 @@
 //
 // Memory is bounded: entries not yet in segments take at most Options.TailBytes, after which Submit waits for the disk.
 //
+// Beside these runs the cleaner: retention and compaction decide on a goroutine of their own, what they decide is an event
+// in the journal or a file beside the old ones, and old files go after the snapshot that no longer names them.
+//
+// Kafka transactions are events too (an id's producer, its partitions, its offsets), checked where appends are ordered;
+// the end of one is a single append.
+//
 // A failed fsync ends the broker: Run returns the error, the appends in the failed group are of unknown outcome, every
 // other one is refused. A full disk does not: the appends that did not fit are refused with errs.Unavailable and nothing
 // of them remains, reads go on, and appends work again when there is room.

@@ -38,8 +38,8 @@ func (b *Broker) InitTxn(ctx context.Context, id string, timeout time.Duration, 
 			case t == nil && current.ID >= 0, t != nil && current.ID >= 0 && current != t.producer && (current != t.previous || t.status == log.TxnOngoing):
 				return nil, nil, errs.New(errs.Conflict, "%w: %d is not the producer of %q", log.ErrProducerFenced, current.ID, id)
 			case t != nil && current.ID >= 0 && current == t.previous:
-				next = t.producer // a retry
-				return nil, nil, nil
+				next = t.producer // a retry: of what may not be durable yet
+				return nil, []event{txnChanged{t.txnHeader}}, nil
 			case t == nil && len(s.txns) >= maxTxns:
 				return nil, nil, errs.New(errs.Limit, "there are %d transactional ids, the limit", maxTxns)
 			}
@@ -149,8 +149,8 @@ func (e *ending) decide(s *state, now int64) (batches []log.PartitionBatch, even
 		if t.status != e.status() {
 			return nil, nil, errs.New(errs.Conflict, "%w: the transaction of %q has ended as %s", log.ErrTxnState, e.id, t.status)
 		}
-		e.next = t.producer // a retry
-		return nil, nil, nil
+		e.next = t.producer // a retry: of what may not be durable yet
+		return nil, []event{txnChanged{t.txnHeader}}, nil
 	}
 	t, err := s.txn(e.id, e.producer)
 	switch {
@@ -160,7 +160,7 @@ func (e *ending) decide(s *state, now int64) (batches []log.PartitionBatch, even
 	case !e.bump && t.status != log.TxnEmpty && t.status != e.status():
 		return nil, nil, errs.New(errs.Conflict, "%w: the transaction of %q has ended as %s", log.ErrTxnState, e.id, t.status)
 	case !e.bump:
-		return nil, nil, nil // a retry, or a transaction without anything
+		return nil, []event{txnChanged{t.txnHeader}}, nil // a retry, or a transaction without anything
 	}
 	h := t.txnHeader
 	h.status, h.updated, h.previous = e.status(), now, log.NoProducer

@@ -240,3 +240,53 @@ func BenchmarkTransactions(b *testing.B) {
 		})
 	}
 }
+
+// A restore has the records of an open transaction and nobody who could end it: it counts as aborted, and holds nobody back.
+func TestRestoreTxns(t *testing.T) {
+	fs := vfs.NewMem()
+	b, stop := start(t, small(fs, "first"))
+	topic := logtest.CreateTopic(t, b, "t", 1, nil)
+	p := log.Partition{Topic: topic.ID}
+	ctx := context.Background()
+	for i, id := range []string{"done", "open"} {
+		producer, err := b.InitTxn(ctx, id, time.Minute, log.NoProducer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		commit(t, b, log.Append{JoinTxn: true, Batches: []log.PartitionBatch{{Partition: p, Batch: logtest.TxnBatch(t, producer, 0, id)}}})
+		if i == 0 {
+			if _, _, err := b.EndTxn(ctx, id, producer, true, true); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	entries := logtest.Entries(t, b, log.Position{})
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Restore(ctx, small(fs, "second"), func(yield func(log.Entry, error) bool) {
+		for _, e := range entries {
+			if !yield(e, nil) {
+				return
+			}
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		b, stop = start(t, small(fs, "second"))
+		bounds, err := b.Bounds(p)
+		if err != nil || bounds.Stable != bounds.End {
+			t.Fatalf("bounds %+v, %v", bounds, err)
+		}
+		if got := b.Aborted(p, 0, bounds.End); len(got) != 1 || got[0].First != 2 || got[0].Last != 2 {
+			t.Fatalf("aborted %+v", got)
+		}
+		if got := logtest.Effects(t, b, log.Position{}); got != "done\n" {
+			t.Fatalf("effects %q", got)
+		}
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -51,7 +51,13 @@ func (m *Machine) commit(in Commit) {
 // MayCommit tells for each offset of a commit whether it may be stored: for one that the driver stores by other means.
 func (m *Machine) MayCommit(now time.Time, in Commit) []Code {
 	m.now = now
-	codes, code := make([]Code, len(in.Offsets)), m.mayCommit(in)
+	codes, code := make([]Code, len(in.Offsets)), Code(0)
+	// A transactional producer that names no member answers for itself: its fencing is the transaction's (KIP-447).
+	if in.Generation >= 0 || in.Member != "" {
+		code = m.mayCommit(in)
+	} else if m.groups[in.Group] == nil && len(m.groups) >= m.options.MaxGroups {
+		code = groupFull
+	}
 	for i, o := range in.Offsets {
 		if codes[i] = code; code == 0 && len(o.Metadata) > m.options.MaxMetadata {
 			codes[i] = metadataTooLarge

@@ -24,6 +24,6 @@
 //
 // Open recovers; Serve owns all goroutines and returns when the last one has ended, so that there is nothing to close.
 //
-// The package deliberately knows no SQL and no schema (a topic's admission hook stands behind Log.Produce), no
-// transactions yet (a transactional.id is refused), and no other broker: it is the leader of everything.
+// The package deliberately knows no SQL and no schema (a topic's admission hook stands behind
+// Log.Produce), keeps nothing of transactions (they are the log's), and knows no other broker: it is the leader of everything.
 package kafka

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"context"
 	"errors"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -23,6 +24,8 @@ func kafkaError(err error) *kerr.Error {
 	switch {
 	case errors.As(err, &known):
 		return known
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return kerr.RequestTimedOut // the server is stopping, and an answer got out all the same
 	case errors.As(err, &refused), errors.Is(err, log.ErrInvalidRecord):
 		return kerr.InvalidRecord
 	case errors.Is(err, log.ErrCorruptBatch):

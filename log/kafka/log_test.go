@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/internal/vfs"
@@ -17,9 +18,9 @@ import (
 // newLog runs a broker for the test: on a disk in memory, or in dir.
 func newLog(t testing.TB, dir ...string) (*broker.Broker, Catalog) {
 	t.Helper()
-	o := broker.Options{FS: vfs.NewMem(), Dir: "data"}
+	o := broker.Options{FS: vfs.NewMem(), Dir: "data", CleanInterval: time.Hour}
 	if len(dir) > 0 {
-		o = broker.Options{Dir: dir[0]}
+		o = broker.Options{Dir: dir[0], CleanInterval: time.Hour}
 	}
 	b, err := broker.Open(o)
 	if err != nil {
