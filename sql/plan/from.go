@@ -43,7 +43,7 @@ func (a *analyzer) from(list []*pg.Node, outer *scope) (Node, *scope, error) {
 
 // right checks the right side of a join (left is nil for the first item of FROM) and tells whether it is lateral.
 func (a *analyzer) right(n *pg.Node, left *source, l *queryLevel, outer *scope, kind leftSide) (*source, bool, error) {
-	around := outer
+	around := a.inside(outer)
 	if left != nil {
 		around = &scope{outer: outer, items: left.items, level: l, left: kind}
 	}
@@ -56,6 +56,14 @@ func (a *analyzer) right(n *pg.Node, left *source, l *queryLevel, outer *scope, 
 	}
 	src.node = dropLevel(src.node)
 	return src, false, nil
+}
+
+// inside is the scope around a query that is part of another one, whose scope around may be none.
+func (a *analyzer) inside(outer *scope) *scope {
+	if outer == nil {
+		return &scope{outer: a.base, namesOnly: true}
+	}
+	return outer
 }
 
 // reaches reports whether a plan has a column of the query level at a distance around it.

@@ -73,7 +73,7 @@ func (a *analyzer) setSide(sel *pg.SelectStmt, s *scope) (*outputs, error) {
 		sel.WithClause == nil {
 		return a.setOperation(sel, s)
 	}
-	o, err := a.outputs(sel, s, nil)
+	o, err := a.outputs(sel, a.inside(s), nil)
 	if err == nil {
 		o.leaves = [][]Column{o.cols}
 	}
