@@ -374,12 +374,18 @@ func concatenate(recs []arrow.Record, empty arrow.Record) (arrow.Record, error) 
 // publish makes the follower's Position readable; the version owns tables.
 func (f *follower) publish(tables *heap.Snapshot) error {
 	v := &version.Version{At: f.pos, Catalog: f.catalog, Tables: tables, Changed: maps.Clone(f.changed)}
-	for _, view := range f.views {
-		if view.broken != nil {
+	for _, view := range f.views { // a view comes after those that it reads
+		err := view.broken
+		for id := range view.inputs {
+			if cause := v.Broken[id]; err == nil && cause != nil {
+				err = errs.New(errs.Unavailable, "it reads a view that has stopped: %w", cause)
+			}
+		}
+		if err != nil {
 			if v.Broken == nil {
 				v.Broken = map[delta.RelationID]error{}
 			}
-			v.Broken[view.rel.ID] = view.broken
+			v.Broken[view.rel.ID] = err
 		}
 	}
 	var err1, err2 error

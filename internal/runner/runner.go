@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -211,8 +212,8 @@ func (r *Runner) Run(ctx context.Context) error {
 		t.release()
 	}
 	wg.Wait()
-	if err == nil {
-		err = context.Cause(ctx)
+	if err == nil || errors.Is(err, context.Canceled) {
+		err = context.Cause(ctx) // the applier's fault, when it ended first
 	}
 	r.mu.Lock()
 	r.mu.err = err

@@ -32,6 +32,8 @@ type Change struct {
 	Encoded []byte
 	// Index is the record's place in its batch.
 	Index int32
+	// Generated is set when the key was made of the record's place.
+	Generated bool
 }
 
 // Fault is a record that cannot enter its relation.
@@ -79,7 +81,9 @@ type Codec struct {
 	// volatile are the columns with another default that no record can be given: a record without them is a fault.
 	volatile []int
 	rowID    int // the hidden _rowid, -1: none
-	it       record.Iterator
+	// generated says that the row decoded last has a _rowid made of its place.
+	generated bool
+	it        record.Iterator
 }
 
 // RowID is the name of the hidden key column of a table without a primary key.
@@ -160,6 +164,10 @@ func IndexEntry(rel *catalog.Relation, x *catalog.Index, r row.Row, key []byte) 
 	return entry
 }
 
+// Placed says that what a record means depends on the offset or the timestamp that the log gives it: it can be decoded for
+// good only once it is there.
+func (c *Codec) Placed() bool { return c.rowID >= 0 || len(c.arrival) > 0 }
+
 // Decode reads the batches of one partition, as a keyed relation's changes or an append-only one's rows. Damaged batches
 // are errs.Invalid; faulty records are in Faults.
 func (c *Codec) Decode(batches []byte, at Place) (*Decoded, error) {
@@ -170,7 +178,7 @@ func (c *Codec) Decode(batches []byte, at Place) (*Decoded, error) {
 			d.Faults = append(d.Faults, fault(index, r, reason))
 			return
 		}
-		ch := Change{Relation: c.Relation, Index: index}
+		ch := Change{Relation: c.Relation, Index: index, Generated: c.generated}
 		if c.Relation.Keyed() {
 			ch.Key = HeapKey(nil, c.Relation, row)
 		}
@@ -231,6 +239,7 @@ func (c *Codec) each(batches []byte, fn func(index int32, r record.Record)) erro
 
 // decode reads one record: the row (for a tombstone only its key columns), or the reason why it is a fault.
 func (c *Codec) decode(r record.Record, at Place) (row.Row, string) {
+	c.generated = false
 	if r.Value == nil {
 		if !c.Relation.Keyed() {
 			return nil, "null value in an append-only relation"
@@ -258,7 +267,7 @@ func (c *Codec) decode(r record.Record, at Place) (row.Row, string) {
 		}
 	}
 	if c.rowID >= 0 && into[c.rowID].IsNull() && r.Key == nil {
-		into[c.rowID] = placeID(at, r.Offset)
+		into[c.rowID], c.generated = placeID(at, r.Offset), true
 	}
 	if c.Relation.Keyed() && (r.Key != nil || c.nullKey(into)) {
 		var reason string

@@ -303,6 +303,35 @@ func TestTableWithoutKey(t *testing.T) {
 	eventually(t, c, "SELECT * FROM v ORDER BY a", "1|1\n3|2")
 }
 
+// Records without any key each make a row, however they are batched, and the same rows after a replay.
+func TestKeylessRecordsOfSeveralBatches(t *testing.T) {
+	dir := t.TempDir()
+	s := nodetest.StartOn(t, dir)
+	c := s.Connect(t)
+	nodetest.Exec(t, c, "CREATE TABLE t (a int, at timestamptz DEFAULT now())")
+	for range 3 {
+		produce(t, s, "t", [2]string{"", `{"a":1}`}, [2]string{"", `{"a":2}`})
+	}
+	eventually(t, c, "SELECT a, count(*) FROM t GROUP BY a ORDER BY a", "1|3\n2|3")
+	before := nodetest.Text(t, c, "SELECT _rowid, at FROM t ORDER BY 1")
+	_ = c.Close(t.Context())
+	s.Stop(t)
+	c = nodetest.StartOn(t, dir).Connect(t)
+	if after := nodetest.Text(t, c, "SELECT _rowid, at FROM t ORDER BY 1"); after != before {
+		t.Fatalf("after a restart\n%s\nbefore\n%s", after, before)
+	}
+}
+
+// What a savepoint's rollback undoes holds no unique entry any more, and what it gives back is taken again.
+func TestUniqueAfterRollbackToSavepoint(t *testing.T) {
+	c := nodetest.Start(t).Connect(t)
+	nodetest.Exec(t, c, "CREATE TABLE t (id int PRIMARY KEY, e text UNIQUE)", "INSERT INTO t VALUES (0, 'x')",
+		"BEGIN", "SAVEPOINT s", "UPDATE t SET e = 'y' WHERE id = 0", "INSERT INTO t VALUES (1, 'x')", "ROLLBACK TO s")
+	if _, err := c.Exec(t.Context(), "INSERT INTO t VALUES (2, 'x')"); code(err) != "23505" {
+		t.Fatalf("a duplicate after ROLLBACK TO: %v", err)
+	}
+}
+
 func TestAlterTable(t *testing.T) {
 	s := nodetest.Start(t)
 	c := s.Connect(t)

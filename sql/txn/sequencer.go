@@ -172,7 +172,7 @@ func (s *Sequencer) Admit(rel func() *catalog.Relation) log.AdmissionHook {
 			rows = d
 			changes = append(changes, d.Changes...)
 		}
-		if len(a.Batches) == 1 {
+		if len(a.Batches) == 1 && !codec.Placed() {
 			a.Attachment = rows
 		}
 		s.mu.Lock()
@@ -185,7 +185,23 @@ func (s *Sequencer) Admit(rel func() *catalog.Relation) log.AdmissionHook {
 			return t, err
 		}
 		s.produced(r, changes, t.Position)
+		go func() {
+			if t.Wait(context.Background()) != nil {
+				s.refused(t.Position)
+			}
+		}()
 		return t, nil
+	}
+}
+
+// refused forgets the rows of an append that did not come to be: nobody may build on them.
+func (s *Sequencer) refused(pos log.Position) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, ref := range s.mu.queue {
+		if ref.pos == pos && s.mu.pending[ref.res].pos == pos {
+			delete(s.mu.pending, ref.res)
+		}
 	}
 }
 
@@ -193,6 +209,9 @@ func (s *Sequencer) Admit(rel func() *catalog.Relation) log.AdmissionHook {
 func (s *Sequencer) produced(r *catalog.Relation, changes []ingest.Change, pos log.Position) {
 	for i := range changes {
 		c := &changes[i]
+		if c.Generated {
+			continue // its key is known when it is applied; nobody else can mean it
+		}
 		res := Resource{r.ID, string(c.Key)}
 		if tx := s.mu.locks.owner(res); tx != nil {
 			tx.doom(errs.SQL("40001", "could not serialize access: a row of %q was replaced by a produced record", r.Name).

@@ -39,6 +39,7 @@ type Tx struct {
 	savepoints []savepoint
 	fits       *catalog.Snapshot         // see Fits
 	claims     map[Resource][]byte       // unique index entries taken by changes
+	claimed    []claim                   // what the claims were before, for savepoints
 	reads      map[delta.RelationID]bool // relations read, for SERIALIZABLE
 
 	held   []Resource // guarded by the sequencer
@@ -50,6 +51,15 @@ type savepoint struct {
 	name    string
 	changes []Change
 	records int
+	claimed int
+	size    int64
+}
+
+// claim is what a unique index entry belonged to before a change of this transaction took it.
+type claim struct {
+	entry Resource
+	key   []byte
+	had   bool
 }
 
 // Begin starts a transaction.
@@ -237,7 +247,10 @@ func (tx *Tx) Claim(index delta.RelationID, entry, key []byte) {
 	if tx.claims == nil {
 		tx.claims = map[Resource][]byte{}
 	}
-	tx.claims[Resource{index, string(entry)}] = key
+	res := Resource{index, string(entry)}
+	before, had := tx.claims[res]
+	tx.claimed = append(tx.claimed, claim{res, before, had})
+	tx.claims[res] = key
 }
 
 // Claimed: see Claim.
@@ -263,7 +276,7 @@ func (tx *Tx) Dirty() bool { return len(tx.changes)+len(tx.records) > 0 }
 
 // Savepoint marks a place to come back to.
 func (tx *Tx) Savepoint(name string) {
-	tx.savepoints = append(tx.savepoints, savepoint{name, tx.changes, len(tx.records)})
+	tx.savepoints = append(tx.savepoints, savepoint{name, tx.changes, len(tx.records), len(tx.claimed), tx.size})
 }
 
 // RollbackTo undoes what came after the savepoint, which stays; locks stay too. Release forgets it and later ones.
@@ -274,7 +287,15 @@ func (tx *Tx) RollbackTo(name string) error {
 	}
 	sp := tx.savepoints[i]
 	tx.savepoints = tx.savepoints[:i+1]
-	tx.changes, tx.records = sp.changes, tx.records[:sp.records]
+	tx.changes, tx.records, tx.size = sp.changes, tx.records[:sp.records], sp.size
+	for _, c := range slices.Backward(tx.claimed[sp.claimed:]) {
+		if c.had {
+			tx.claims[c.entry] = c.key
+		} else {
+			delete(tx.claims, c.entry)
+		}
+	}
+	tx.claimed = tx.claimed[:sp.claimed]
 	clear(tx.latest)
 	for j, c := range tx.changes {
 		if c.Relation.Keyed() {
@@ -329,6 +350,10 @@ func (tx *Tx) Commit(ctx context.Context, now time.Time) (log.Position, error) {
 	}
 	wait := context.WithoutCancel(ctx)
 	if err := t.Wait(wait); err != nil {
+		tx.seq.refused(t.Position)
+		if errs.Is(err, errs.Unavailable) { // nothing was written
+			return log.Position{}, err
+		}
 		return log.Position{}, &errs.Error{Kind: errs.Unknown, State: "08007", Message: "the outcome of the commit is not known", Err: err}
 	}
 	return t.Position, tx.seq.o.Applied(wait, t.Position)
