@@ -18,7 +18,7 @@
 //
 // # Heap and columnar
 //
-// The heap is applied by the sequencer before a commit is acknowledged; columnar and the circuits follow once a tick.
+// The heap is applied by the runner before a commit by SQL is acknowledged; columnar and the circuits follow once a tick.
 // Their Positions differ, while running and more so after a crash. The heap keeps an undo record for each change above
 // its undo floor, so what changed between two Positions (Changes) and what was there at an earlier one (AsOf) is exact for
 // whoever lags behind: nobody computes a delta from the newest row.

@@ -4,7 +4,7 @@
 //
 //   - The applier (applier.go) reads whole appends in order, decodes them (or takes the typed rows that SQL attached),
 //     applies tables to the heap, and cuts ticks: the changes of every relation between two Positions.
-//   - The follower (follower.go) takes the ticks, as many at once as wait, and steps columnar store, circuits and the views' heap,
+//   - The follower (follower.go) takes the ticks one by one and steps columnar store, circuits and the views' heap,
 //     then publishes a Version: everything a statement may read at one Position.
 //
 // Every store keeps its own Position and skips what it has. After a crash they may all stand at different places; replay

@@ -1,5 +1,5 @@
 // Package plan turns a parsed statement into a checked, typed plan: names resolved against one catalog snapshot, types
-// by PostgreSQL's rules, every implicit cast written out, permissions left to sql/auth.
+// by PostgreSQL's rules, every implicit cast written out, permissions left to whoever runs it.
 //
 // plan.go holds the relational operators, statement.go the statements. expression.go starts where an expression does:
 // operator.go, call.go, aggregate.go, sublink.go and subscript.go check its kinds, coerce.go gives values their types,

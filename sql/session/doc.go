@@ -11,7 +11,8 @@
 //	define.go    DDL: catalog records
 //	settings.go  SET and SHOW
 //
-// Consistency (DESIGN section 7): a statement on tables alone that the row executor answers reads the newest durable rows.
+// Consistency (DESIGN section 7): a statement on tables alone that the row executor answers reads the newest
+// applied rows: SQL's writes are acknowledged once they are, Kafka's a moment earlier.
 // One that the analytical engine answers waits for a version at or after the durable end at its start. One that names a
 // materialized view reads everything at one version at or after the session's Position, which its own commits and every
 // version it reads move forward.

@@ -79,7 +79,7 @@ func (s *Session) reads(r *route, c choice) string {
 	case r.columns || c.analytic:
 		return fmt.Sprintf("one version at or after %v, the durable end", s.db.o.Log.End())
 	}
-	return "the newest durable rows"
+	return "the newest applied rows"
 }
 
 // circuits tells how the views that a query reads are kept.

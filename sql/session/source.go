@@ -23,7 +23,7 @@ import (
 
 type relationID = delta.RelationID
 
-// source is what the row executor reads in one statement: a version, or the newest durable rows of tables, with the
+// source is what the row executor reads in one statement: a version, or the newest applied rows of tables, with the
 // transaction's own changes over both.
 type source struct {
 	s *Session

@@ -420,7 +420,7 @@ func (tx *Tx) submit(ctx context.Context, a log.Append, decoded *ingest.Decoded)
 	return t, nil
 }
 
-// awaitEntries makes the unique index entries of the changed rows pending: the old one free, the new one taken. The
+// awaitEntries makes the unique index entries of the changed rows pending. The
 // caller holds the sequencer's mutex.
 func (tx *Tx) awaitEntries(decoded *ingest.Decoded, pos log.Position) error {
 	for i := range decoded.Changes {
