@@ -35,7 +35,7 @@ func (b *Broker) Read(ctx context.Context, p log.Partition, offset int64, lim lo
 		return nil, unknownPartition(p)
 	}
 	if offset < ps.start || offset > ps.next {
-		d.mu.RUnlock()
+		defer d.mu.RUnlock()
 		return nil, outOfRange(p, offset, ps.start, ps.next)
 	}
 	if offset == ps.next {
@@ -354,7 +354,7 @@ func (b *Broker) PositionOf(p log.Partition, offset int64) (log.Position, error)
 		return log.Position{}, unknownPartition(p)
 	}
 	if offset < ps.start {
-		d.mu.RUnlock()
+		defer d.mu.RUnlock()
 		return log.Position{}, outOfRange(p, offset, ps.start, ps.next)
 	}
 	if ps.next == ps.start {
