@@ -82,14 +82,40 @@ func (a *analyzer) binding(c *pg.CommonTableExpr, s *scope) (*Binding, error) {
 	b.Modify = st
 	switch st := st.(type) {
 	case *Insert:
+		st.With, err = a.lent(st.With, st.Source, s.ctes, c)
 		b.Cols = st.ReturningCols
 	case *Update:
+		st.With, err = a.lent(st.With, st.Source, s.ctes, c)
 		b.Cols = st.ReturningCols
 	case *Delete:
+		st.With, err = a.lent(st.With, st.Source, s.ctes, c)
 		b.Cols = st.ReturningCols
+	}
+	if err != nil {
+		return nil, err
 	}
 	b.Cols = slices.Clone(b.Cols)
 	return b, a.nameColumns(b, c)
+}
+
+// lent gives a data-modifying statement the queries around it that it reads, since it runs by itself.
+func (a *analyzer) lent(own []*Binding, source Node, around []*Binding, c *pg.CommonTableExpr) ([]*Binding, error) {
+	var reads []*Binding
+	for i := len(around) - 1; i >= 0; i-- {
+		b := around[i]
+		count := countReads(source, b)
+		for _, later := range slices.Concat(own, reads) {
+			count += countReads(later.Query, b) + countReads(later.Recursive, b)
+		}
+		if count == 0 {
+			continue
+		}
+		if b.Modify != nil {
+			return nil, errs.SQL("0A000", "a data-modifying WITH that reads the rows of another one is not supported").At(a.pos(c.Location))
+		}
+		reads = append([]*Binding{b}, reads...)
+	}
+	return append(reads, own...), nil
 }
 
 // nameColumns applies the column list of a common table expression.
