@@ -10,6 +10,7 @@ import (
 	"github.com/miracledb/miracledb/internal/row/jsonrow"
 	"github.com/miracledb/miracledb/log"
 	"github.com/miracledb/miracledb/log/record"
+	"github.com/miracledb/miracledb/sql/exec"
 	"github.com/miracledb/miracledb/sql/ingest"
 	"github.com/miracledb/miracledb/views"
 	"github.com/miracledb/miracledb/views/catalog"
@@ -441,9 +442,9 @@ func (s *subscription) snapshot(ctx context.Context) (err error) {
 	emit := func(r row.Row) error { return s.put(ctx, &Frame{Type: "snapshot", After: s.object(r)}) }
 	switch s.rel.Kind {
 	case catalog.Table, catalog.Rejected:
-		err = s.rows(v.Tables, emit)
+		err = s.rows(ctx, v.Tables, emit)
 	case catalog.MaterializedView:
-		err = s.rows(v.Views, emit)
+		err = s.rows(ctx, v.Views, emit)
 	case catalog.Stream:
 		err = s.columns(ctx, v, emit)
 	default:
@@ -459,29 +460,25 @@ func (s *subscription) snapshot(ctx context.Context) (err error) {
 	return s.end(ctx, v.At)
 }
 
-func (s *subscription) rows(r heap.Reader, emit func(row.Row) error) (err error) {
-	it := r.Scan(s.rel.ID, nil, nil, false)
+func (s *subscription) rows(ctx context.Context, r heap.Reader, emit func(row.Row) error) (err error) {
+	it, err := (&exec.HeapSource{Reader: r}).Scan(ctx, &exec.ScanRequest{Relation: s.rel})
+	if err != nil {
+		return err
+	}
 	defer func() {
 		if cerr := it.Close(); err == nil {
 			err = cerr
 		}
 	}()
-	for it.Next() {
-		encoded, weight := it.Value(), int64(1)
-		if !s.rel.Keyed() {
-			if weight, encoded, err = heap.SplitWeight(encoded); err != nil {
-				return err
-			}
-		}
-		r, err := s.decode(encoded)
-		if err != nil {
+	for {
+		batch, err := it.Next()
+		if err != nil || len(batch) == 0 {
 			return err
 		}
-		for ; weight > 0; weight-- {
+		for _, r := range batch {
 			if err := emit(r); err != nil {
 				return err
 			}
 		}
 	}
-	return it.Err()
 }

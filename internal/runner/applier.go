@@ -432,30 +432,36 @@ func (a *applier) define(t *tick, pos log.Position, batch []byte) error {
 			return err
 		}
 		batch = batch[len(h.Bytes):]
-		if err := a.it.Reset(h); err != nil {
-			return err
-		}
-		for a.it.Next() {
-			r, err := catalog.DecodeRecord(a.it.Record().Value)
-			if err != nil {
-				return err
-			}
-			before, after, err := a.o.Catalog.Apply(r, pos)
-			if err != nil {
-				return err
-			}
-			if before != after {
-				t.changed = append(t.changed, definition{before, after})
-				if err := a.redefine(before, after); err != nil {
-					return err
-				}
-			}
-		}
-		if err := a.it.Err(); err != nil {
+		err = applyDefinitions(a.o.Catalog, &a.it, h, pos, func(before, after *catalog.Relation) error {
+			t.changed = append(t.changed, definition{before, after})
+			return a.redefine(before, after)
+		})
+		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// applyDefinitions applies the records of one batch of the catalog's topic, and calls changed for each that changed a definition.
+func applyDefinitions(c *catalog.Catalog, it *record.Iterator, h record.Batch, pos log.Position, changed func(before, after *catalog.Relation) error) error {
+	if err := it.Reset(h); err != nil {
+		return err
+	}
+	for it.Next() {
+		r, err := catalog.DecodeRecord(it.Record().Value)
+		if err != nil {
+			return err
+		}
+		before, after, err := c.Apply(r, pos)
+		if err == nil && before != after {
+			err = changed(before, after)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return it.Err()
 }
 
 // redefine brings the heap of tables in line with a changed definition: a dropped table's rows and entries go, a new

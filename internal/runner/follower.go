@@ -302,10 +302,9 @@ func (f *follower) all(ctx context.Context, rel *catalog.Relation, tables, views
 
 func (f *follower) rows(rel *catalog.Relation, r heap.Reader) (arrow.Record, []int64, error) {
 	c := newChanges(rel)
-	v := &view{rel: rel, schema: rel.RowSchema()}
 	var failed error
 	var weights []int64
-	err := v.stored(r, func(encoded []byte, weight int64) {
+	err := stored(rel, r, func(encoded []byte, weight int64) {
 		row, err := ingest.DecodeRow(rel, encoded)
 		if err != nil {
 			failed = err

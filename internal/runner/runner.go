@@ -173,21 +173,14 @@ func (r *Runner) readCatalog(start log.Position) error {
 			if start.Less(at) {
 				return nil
 			}
-			if err := it.Reset(h); err != nil {
-				return err
-			}
-			for it.Next() {
-				rec, err := catalog.DecodeRecord(it.Record().Value)
-				if err != nil {
-					return err
-				}
-				before, after, err := r.o.Catalog.Apply(rec, at)
-				if err != nil {
-					return err
-				}
-				if r.o.Defined != nil && before != after {
+			err = applyDefinitions(r.o.Catalog, &it, h, at, func(before, after *catalog.Relation) error {
+				if r.o.Defined != nil {
 					r.o.Defined(before, after)
 				}
+				return nil
+			})
+			if err != nil {
+				return err
 			}
 			offset = h.LastOffset() + 1
 		}

@@ -61,7 +61,7 @@ func (v *view) difference(b *heap.Batch, result delta.Delta, from, to log.Positi
 		encoded = row.EncodeRow(encoded[:0], r)
 		weights[string(encoded)] += result.Weight(i)
 	}
-	if err := v.stored(b, func(row []byte, weight int64) { weights[string(row)] -= weight }); err != nil {
+	if err := stored(v.rel, b, func(row []byte, weight int64) { weights[string(row)] -= weight }); err != nil {
 		return delta.Delta{}, err
 	}
 	c := newChanges(v.rel)
@@ -80,12 +80,12 @@ func (v *view) difference(b *heap.Batch, result delta.Delta, from, to log.Positi
 	return d, v.write(b, d)
 }
 
-// stored calls fn for every row that the heap holds of the view.
-func (v *view) stored(b heap.Reader, fn func(row []byte, weight int64)) error {
-	it := b.Scan(v.rel.ID, nil, nil, false)
+// stored calls fn for every row that the heap holds of a relation, with its weight.
+func stored(rel *catalog.Relation, b heap.Reader, fn func(row []byte, weight int64)) error {
+	it := b.Scan(rel.ID, nil, nil, false)
 	defer func() { _ = it.Close() }()
 	for it.Next() {
-		if v.rel.Keyed() {
+		if rel.Keyed() {
 			fn(it.Value(), 1)
 			continue
 		}

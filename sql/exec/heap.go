@@ -5,6 +5,7 @@ import (
 
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/internal/row"
+	"github.com/miracledb/miracledb/sql/ingest"
 	"github.com/miracledb/miracledb/sql/plan"
 	"github.com/miracledb/miracledb/views/catalog"
 	"github.com/miracledb/miracledb/views/heap"
@@ -46,7 +47,7 @@ func (s *HeapSource) Get(ctx context.Context, rel *catalog.Relation, key []row.V
 	if err != nil || !found {
 		return nil, false, err
 	}
-	r, err := decode(rel, value, want)
+	r, err := ingest.DecodeWanted(rel, value, want)
 	return r, err == nil, err
 }
 
@@ -55,23 +56,6 @@ func (s *HeapSource) lock(ctx context.Context, rel *catalog.Relation, key []byte
 		return errs.SQL("0A000", "row locks are not possible here")
 	}
 	return s.Lock(ctx, rel, key, strength)
-}
-
-// decode reads a row; columns that were added after it was written have their default of then.
-func decode(rel *catalog.Relation, value []byte, want []int) (row.Row, error) {
-	r, n, err := row.DecodeRow(value, make(row.Row, 0, len(rel.Columns)), want)
-	if err != nil {
-		return nil, err
-	}
-	for len(r) < len(rel.Columns) {
-		r = append(r, row.Null)
-	}
-	for i := n; i < len(rel.Columns); i++ {
-		if r[i], err = rel.Columns[i].Missing(); err != nil {
-			return nil, err
-		}
-	}
-	return r, nil
 }
 
 // Scan reads rows within bounds.
@@ -175,7 +159,7 @@ func (h *heapIterator) current() (row.Row, int64, error) {
 			return nil, 0, err
 		}
 	}
-	r, err := decode(rel, value, h.q.Columns)
+	r, err := ingest.DecodeWanted(rel, value, h.q.Columns)
 	return r, times, err
 }
 

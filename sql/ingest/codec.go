@@ -400,8 +400,12 @@ func encodeRow(r row.Row) []byte { return row.EncodeRow(nil, r) }
 
 // DecodeRow reads a row as the heap keeps it, with the defaults of columns that were added after it was written.
 func DecodeRow(rel *catalog.Relation, encoded []byte) (row.Row, error) {
-	r := make(row.Row, len(rel.Columns))
-	r, n, err := row.DecodeRow(encoded, r, nil)
+	return DecodeWanted(rel, encoded, nil)
+}
+
+// DecodeWanted is DecodeRow for the columns that want lists in rising order; the others may be NULL. nil: all.
+func DecodeWanted(rel *catalog.Relation, encoded []byte, want []int) (row.Row, error) {
+	r, n, err := row.DecodeRow(encoded, make(row.Row, len(rel.Columns)), want)
 	if err != nil {
 		return nil, err
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/miracledb/miracledb/internal/row"
 	"github.com/miracledb/miracledb/log"
 	"github.com/miracledb/miracledb/sql/duck"
-	"github.com/miracledb/miracledb/sql/ingest"
+	"github.com/miracledb/miracledb/sql/exec"
 	"github.com/miracledb/miracledb/views/catalog"
 	"github.com/miracledb/miracledb/views/columnar"
 	"github.com/miracledb/miracledb/views/heap"
@@ -144,23 +144,23 @@ const imageRows = 2048
 
 func imageOf(ctx context.Context, r heap.Reader, rel *catalog.Relation) (recs []arrow.Record, err error) {
 	b := row.NewBuilder(nil, rel.RowSchema())
-	it := r.Scan(rel.ID, nil, nil, false)
+	it, err := (&exec.HeapSource{Reader: r}).Scan(ctx, &exec.ScanRequest{Relation: rel})
+	if err != nil {
+		return nil, err
+	}
 	defer func() { err = errors.Join(err, it.Close()) }()
-	for it.Next() {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
+	for {
+		batch, err := it.Next()
+		if err == nil {
+			err = ctx.Err()
 		}
-		encoded, weight := it.Value(), int64(1)
-		if !rel.Keyed() {
-			if weight, encoded, err = heap.SplitWeight(encoded); err != nil {
-				return nil, err
-			}
-		}
-		r, err := ingest.DecodeRow(rel, encoded)
 		if err != nil {
 			return nil, err
 		}
-		for ; weight > 0; weight-- {
+		if len(batch) == 0 {
+			break
+		}
+		for _, r := range batch {
 			b.AppendRow(r)
 			if b.Len() == imageRows {
 				recs = append(recs, b.NewRecord())
@@ -170,5 +170,5 @@ func imageOf(ctx context.Context, r heap.Reader, rel *catalog.Relation) (recs []
 	if b.Len() > 0 {
 		recs = append(recs, b.NewRecord())
 	}
-	return recs, it.Err()
+	return recs, nil
 }

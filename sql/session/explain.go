@@ -21,22 +21,22 @@ func (s *Session) explain(ctx context.Context, p *prepared, st *plan.Explain, ar
 		if err != nil {
 			return nil, err
 		}
-		c, err := s.choose(r, inner.Query, args)
+		c, err := s.choose(r, args)
 		if err != nil {
 			return nil, err
 		}
 		lines = append(lines, "Route: "+routeName(c)+" ("+c.reason+")", "Reads: "+s.reads(r, c))
-		lines = append(lines, planLines(inner.Query)...)
+		lines = append(lines, planLines(r.optimized)...)
 		lines = append(lines, s.circuits(r)...)
 	case *plan.Insert:
 		lines = append(lines, "Route: row executor, then one append to the log", "Insert on "+inner.Table.Name)
-		lines = append(lines, indent(planLines(inner.Source))...)
+		lines = append(lines, indent(planLines(plan.Optimize(inner.Source)))...)
 	case *plan.Update:
 		lines = append(lines, "Route: row executor, then one append to the log", "Update on "+inner.Table.Name)
-		lines = append(lines, indent(planLines(inner.Source))...)
+		lines = append(lines, indent(planLines(plan.Optimize(inner.Source)))...)
 	case *plan.Delete:
 		lines = append(lines, "Route: row executor, then one append to the log", "Delete on "+inner.Table.Name)
-		lines = append(lines, indent(planLines(inner.Source))...)
+		lines = append(lines, indent(planLines(plan.Optimize(inner.Source)))...)
 	default:
 		lines = append(lines, "Utility: "+st.Statement.Tag())
 	}
@@ -98,7 +98,7 @@ func (s *Session) circuits(r *route) []string {
 }
 
 func planLines(n plan.Node) []string {
-	return strings.Split(strings.TrimRight(plan.Format(plan.Optimize(n)), "\n"), "\n")
+	return strings.Split(strings.TrimRight(plan.Format(n), "\n"), "\n")
 }
 
 func indent(lines []string) []string {

@@ -25,8 +25,9 @@ const fewRows = 5000
 
 // route is how a plan is run, as far as it does not depend on the moment.
 type route struct {
-	node plan.Node
-	row  *exec.Prepared
+	node      plan.Node // what it was asked for
+	optimized plan.Node
+	row       *exec.Prepared
 	// relations are those that the plan reads, subqueries included.
 	relations []*catalog.Relation
 	// point says that every relation is reached by key: the row executor needs no estimate.
@@ -46,10 +47,9 @@ func (s *Session) route(p *prepared, n plan.Node) (*route, error) {
 			return p.once.route, nil
 		}
 	}
-	optimized := plan.Optimize(n)
-	r := &route{node: n, point: true}
+	r := &route{node: n, optimized: plan.Optimize(n), point: true}
 	var err error
-	if r.row, err = exec.Prepare(optimized); err != nil {
+	if r.row, err = exec.Prepare(r.optimized); err != nil {
 		return nil, err
 	}
 	for _, read := range r.row.Reads() {
@@ -82,7 +82,7 @@ type choice struct {
 	translated *duck.Translated
 }
 
-func (s *Session) choose(r *route, n plan.Node, args []row.Value) (choice, error) {
+func (s *Session) choose(r *route, args []row.Value) (choice, error) {
 	forced, _ := s.settings.get("miracledb.route")
 	switch {
 	case forced == "row":
@@ -104,7 +104,7 @@ func (s *Session) choose(r *route, n plan.Node, args []row.Value) (choice, error
 		return choice{reason: fmt.Sprintf("about %d rows to look at", total)}, nil
 	}
 	ectx := s.expression(args)
-	t, err := duck.Translate(plan.Optimize(n), duck.Context{Params: args, Now: ectx.Now, StatementTime: ectx.StatementTime, Location: ectx.Location})
+	t, err := duck.Translate(r.optimized, duck.Context{Params: args, Now: ectx.Now, StatementTime: ectx.StatementTime, Location: ectx.Location})
 	var no *duck.Unsupported
 	if errors.As(err, &no) {
 		if forced == "analytic" {
@@ -195,7 +195,7 @@ func (s *Session) open(ctx context.Context, p *prepared, n plan.Node, args []row
 	if err != nil {
 		return nil, err
 	}
-	c, err := s.choose(r, n, args)
+	c, err := s.choose(r, args)
 	if err != nil {
 		return nil, err
 	}

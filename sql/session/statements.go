@@ -233,32 +233,18 @@ func (s *Session) update(ctx context.Context, p *prepared, st *plan.Update, args
 	if err != nil {
 		return nil, err
 	}
-	ectx := s.expression(args)
-	w, err := s.writer(st.Table, ectx)
-	if err != nil {
-		return nil, err
-	}
-	ret := &returned{fs: c.returning, ectx: ectx}
-	width := len(st.Table.Columns)
-	n, err := s.found(ctx, p, w, c, args, func(key []byte, now, source row.Row) error {
-		in := append(append(row.Row{}, now...), source[width:]...)
+	return s.change(ctx, p, c, st.Table, args, func(w *writer, key []byte, now, source row.Row) (row.Row, error) {
+		in := append(append(row.Row{}, now...), source[len(st.Table.Columns):]...)
 		next := append(row.Row{}, now...)
 		for i, set := range st.Set {
-			v, err := c.set[i](ectx, in)
+			v, err := c.set[i](w.ectx, in)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			next[set.Column] = v
 		}
-		if err := w.update(ctx, key, now, next); err != nil {
-			return err
-		}
-		return ret.add(append(next[:width:width], source[width:]...))
+		return next, w.update(ctx, key, now, next)
 	})
-	if err != nil {
-		return nil, err
-	}
-	return ret.result(p, "UPDATE "+strconv.FormatInt(n, 10)), nil
 }
 
 func (s *Session) delete(ctx context.Context, p *prepared, st *plan.Delete, args []row.Value) (*result, error) {
@@ -269,23 +255,32 @@ func (s *Session) delete(ctx context.Context, p *prepared, st *plan.Delete, args
 	if err != nil {
 		return nil, err
 	}
-	ectx := s.expression(args)
-	w, err := s.writer(st.Table, ectx)
+	return s.change(ctx, p, c, st.Table, args, func(w *writer, key []byte, now, _ row.Row) (row.Row, error) {
+		return now, w.delete(key, now)
+	})
+}
+
+// change is UPDATE and DELETE: fn changes a row that was found, whose newest version is now, and gives the one that RETURNING
+// sees.
+func (s *Session) change(ctx context.Context, p *prepared, c *compiledWrite, table *catalog.Relation, args []row.Value,
+	fn func(w *writer, key []byte, now, source row.Row) (row.Row, error)) (*result, error) {
+	w, err := s.writer(table, s.expression(args))
 	if err != nil {
 		return nil, err
 	}
-	ret := &returned{fs: c.returning, ectx: ectx}
-	width := len(st.Table.Columns)
+	ret := &returned{fs: c.returning, ectx: w.ectx}
+	width := len(table.Columns)
 	n, err := s.found(ctx, p, w, c, args, func(key []byte, now, source row.Row) error {
-		if err := w.delete(key, now); err != nil {
+		r, err := fn(w, key, now, source)
+		if err != nil {
 			return err
 		}
-		return ret.add(append(now[:width:width], source[width:]...))
+		return ret.add(append(r[:width:width], source[width:]...))
 	})
 	if err != nil {
 		return nil, err
 	}
-	return ret.result(p, "DELETE "+strconv.FormatInt(n, 10)), nil
+	return ret.result(p, p.plan.Tag()+" "+strconv.FormatInt(n, 10)), nil
 }
 
 // bound puts WITH in front of a statement's source.
