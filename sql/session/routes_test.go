@@ -16,7 +16,7 @@ func TestRoutesAgree(t *testing.T) {
 		"SELECT k FROM a UNION ALL SELECT k FROM b ORDER BY 1",
 		"SELECT k FROM a INTERSECT SELECT k FROM b ORDER BY 1",
 		"SELECT k FROM a EXCEPT SELECT k FROM b ORDER BY 1",
-		"SELECT n FROM a UNION ALL SELECT n FROM b ORDER BY 1",
+		"SELECT n, 1 AS s FROM a UNION ALL SELECT n, 2 FROM b ORDER BY 1, 2",
 		"SELECT a.id, v.x, v.y FROM a CROSS JOIN (VALUES (2, 'p'), (7, 'q')) v(x, y) WHERE a.k = v.x ORDER BY 1",
 		"SELECT a.id, v.x FROM a, (VALUES (1.5), (3.250), (NULL)) v(x) WHERE a.n = v.x ORDER BY 1",
 	} {
