@@ -3,7 +3,6 @@ package kafka
 import (
 	"context"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -360,9 +359,6 @@ func copied(t *testing.T, address, topic string, want int) []string {
 
 // franz-go copies a topic exactly once, in a group, with transactions that abort between.
 func TestFranzTransactions(t *testing.T) {
-	if os.Getenv("MIRACLEDB_CONFORMANCE") == "" {
-		t.Skip("an open fault: about one run in forty ends with records of committed transactions missing or a consumer that waits")
-	}
 	l, catalog := newLog(t)
 	address := serve(t, l, catalog)
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
@@ -400,7 +396,11 @@ func TestFranzTransactions(t *testing.T) {
 			t.Fatal(err)
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
-			session.Produce(ctx, &kgo.Record{Topic: "to", Value: r.Value}, kgo.AbortingFirstErrPromise(session.Client()).Promise())
+			session.Produce(ctx, &kgo.Record{Topic: "to", Value: r.Value}, func(r *kgo.Record, err error) {
+				if err != nil && round%3 != 1 { // an abort may overtake what is buffered
+					t.Errorf("round %d: %s: %v", round, r.Value, err)
+				}
+			})
 		})
 		committed, err := session.End(ctx, kgo.TransactionEndTry(round%3 != 1))
 		if err != nil {
