@@ -20,7 +20,7 @@ func newServe() *cobra.Command {
 		Short: "Run a server",
 		Long: `serve runs a server on a data directory. Kafka clients connect to --kafka, PostgreSQL clients to --pg, HTTP and
 WebSocket clients to --http. An address that was not asked for and is taken moves to the next free port and says so.`,
-		Example: "  miracledb serve\n  miracledb serve --data /var/lib/miracledb --pg 0.0.0.0:5432",
+		Example: "  miracledb serve\n  miracledb serve --data /var/lib/miracledb --pg 0.0.0.0:5432\n  miracledb serve --kafka-tls 0.0.0.0:9093 --tls-cert server.pem --tls-key server.key",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := loadSettings(cmd)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/miracledb/miracledb/internal/certs"
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/internal/node"
 )
@@ -20,8 +21,13 @@ type option struct {
 var serveOptions = []option{
 	{"data", "data", "data directory"},
 	{"kafka", node.DefaultKafka, "where Kafka clients connect, HOST:PORT"},
+	{"kafka-tls", "", "where Kafka clients that speak TLS connect, HOST:PORT (default: nowhere)"},
 	{"pg", node.DefaultPG, "where PostgreSQL clients connect, HOST:PORT"},
 	{"http", node.DefaultHTTP, "where HTTP and WebSocket clients connect, HOST:PORT"},
+	{"tls-cert", "", "certificate of --kafka-tls, and of PostgreSQL clients that ask for TLS: PEM file, read again when it changes"},
+	{"tls-key", "", "private key of --tls-cert: PEM file"},
+	{"tls-client-ca", "", "authorities that sign the certificates of Kafka clients: PEM file"},
+	{"tls-client-auth", "", "whether Kafka clients show a certificate: none, requested, required (default: required with --tls-client-ca)"},
 	{"pprof", "", "where the profiler answers, HOST:PORT (default: nowhere)"},
 }
 
@@ -71,7 +77,7 @@ func loadSettings(cmd *cobra.Command) (settings, error) {
 		if v, ok := file[o.name]; ok {
 			e.Value, e.Source = v, "file "+path
 		}
-		if v, ok := os.LookupEnv("MIRACLEDB_" + strings.ToUpper(o.name)); ok {
+		if v, ok := os.LookupEnv(environment(o.name)); ok {
 			e.Value, e.Source = v, "environment"
 		}
 		if f := cmd.Flags().Lookup(o.name); f != nil && f.Changed {
@@ -80,6 +86,11 @@ func loadSettings(cmd *cobra.Command) (settings, error) {
 		s = append(s, e)
 	}
 	return s, nil
+}
+
+// environment is the name of an option's environment variable.
+func environment(option string) string {
+	return "MIRACLEDB_" + strings.ToUpper(strings.ReplaceAll(option, "-", "_"))
 }
 
 // readConfig reads lines of name = value; # begins a comment. Every fault is told at once.
@@ -124,6 +135,16 @@ func (s settings) apply(c *node.Config) {
 			c.Data = e.Value
 		case "kafka":
 			c.Kafka = node.Address{HostPort: e.Value, Asked: asked}
+		case "kafka-tls":
+			c.KafkaTLS = node.Address{HostPort: e.Value, Asked: true}
+		case "tls-cert":
+			c.TLS.Cert = e.Value
+		case "tls-key":
+			c.TLS.Key = e.Value
+		case "tls-client-ca":
+			c.TLS.ClientCA = e.Value
+		case "tls-client-auth":
+			c.TLS.ClientAuth = certs.ClientAuth(e.Value)
 		case "pg":
 			c.PG = node.Address{HostPort: e.Value, Asked: asked}
 		case "http":

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 
+	"github.com/miracledb/miracledb/internal/certs"
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/internal/limit"
 )
@@ -20,8 +21,13 @@ type Address struct {
 type Config struct {
 	Data  string // directory; "": ./data
 	Kafka Address
-	PG    Address
-	HTTP  Address
+	// KafkaTLS is a second door for Kafka clients that speak TLS; "": none.
+	KafkaTLS Address
+	PG       Address
+	HTTP     Address
+	// TLS is the certificate of KafkaTLS, and of PostgreSQL clients that ask for TLS. Clients' own certificates are asked
+	// for on KafkaTLS only.
+	TLS certs.Options
 	// MaxTransaction bounds what one transaction changes: see session.Options.
 	MaxTransaction limit.Bytes
 	// EngineMemory bounds the analytical engine; 0: a quarter of the machine.
@@ -56,13 +62,19 @@ func (c Config) withDefaults() Config {
 // Validate gives every fault at once.
 func (c Config) Validate() error {
 	var faults []error
-	for name, a := range map[string]Address{"--kafka": c.Kafka, "--pg": c.PG, "--http": c.HTTP} {
+	for name, a := range map[string]Address{"--kafka": c.Kafka, "--kafka-tls": c.KafkaTLS, "--pg": c.PG, "--http": c.HTTP} {
 		if a.HostPort == "" {
 			continue
 		}
 		if _, _, err := net.SplitHostPort(a.HostPort); err != nil {
 			faults = append(faults, errs.New(errs.Invalid, "%s %q is not HOST:PORT", name, a.HostPort))
 		}
+	}
+	if err := c.TLS.Validate(); err != nil {
+		faults = append(faults, err)
+	}
+	if c.KafkaTLS.HostPort != "" && !c.TLS.Enabled() {
+		faults = append(faults, errs.New(errs.Invalid, "--kafka-tls needs a certificate: --tls-cert and --tls-key"))
 	}
 	if st, err := os.Stat(c.Data); c.Data != "" && err == nil && !st.IsDir() {
 		faults = append(faults, errs.New(errs.Invalid, "--data %s is not a directory", c.Data))

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/miracledb/miracledb/backup"
+	"github.com/miracledb/miracledb/internal/certs"
 	"github.com/miracledb/miracledb/internal/clock"
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/internal/runner"
@@ -49,7 +51,8 @@ type Node struct {
 	Database  *session.Database
 
 	metrics   *metrics
-	listeners struct{ kafka, pg, http net.Listener }
+	listeners struct{ kafka, kafkaTLS, pg, http net.Listener } // kafkaTLS may be nil
+	tls       struct{ kafka, pg *certs.Files }                 // nil: none
 	ready     chan struct{}
 	failed    chan error
 	closers   []func() error
@@ -71,6 +74,9 @@ func Open(c Config, l *slog.Logger) (_ *Node, err error) {
 		return nil, err
 	}
 	n.onClose(n.dir.close)
+	if err := n.openTLS(); err != nil {
+		return nil, err
+	}
 	if err := n.listen(); err != nil {
 		return nil, err
 	}
@@ -90,7 +96,11 @@ func (n *Node) listen() error {
 		name string
 		a    Address
 		ln   *net.Listener
-	}{{"Kafka", n.config.Kafka, &n.listeners.kafka}, {"PostgreSQL", n.config.PG, &n.listeners.pg}, {"HTTP", n.config.HTTP, &n.listeners.http}} {
+	}{{"Kafka", n.config.Kafka, &n.listeners.kafka}, {"Kafka with TLS", n.config.KafkaTLS, &n.listeners.kafkaTLS},
+		{"PostgreSQL", n.config.PG, &n.listeners.pg}, {"HTTP", n.config.HTTP, &n.listeners.http}} {
+		if d.a.HostPort == "" {
+			continue
+		}
 		ln, err := listen(d.a)
 		if err != nil {
 			return err
@@ -107,6 +117,20 @@ func (n *Node) listen() error {
 		}
 	}
 	return nil
+}
+
+// openTLS reads the certificate. PostgreSQL clients are not asked for theirs: nothing is made of it there.
+func (n *Node) openTLS() (err error) {
+	o := n.config.TLS
+	if !o.Enabled() {
+		return nil
+	}
+	o.Report = n.report
+	if n.tls.kafka, err = certs.Open(o); err != nil {
+		return err
+	}
+	n.tls.pg, err = certs.Open(certs.Options{Cert: o.Cert, Key: o.Key, Report: o.Report})
+	return err
 }
 
 func (n *Node) openStores() (err error) {
@@ -202,6 +226,14 @@ func (n *Node) Addresses() (kafkaAddr, pgAddr, httpAddr string) {
 	return n.listeners.kafka.Addr().String(), n.listeners.pg.Addr().String(), n.listeners.http.Addr().String()
 }
 
+// KafkaTLSAddress is where Kafka clients that speak TLS connect, "" when there is no such door.
+func (n *Node) KafkaTLSAddress() string {
+	if n.listeners.kafkaTLS == nil {
+		return ""
+	}
+	return n.listeners.kafkaTLS.Addr().String()
+}
+
 // Ready is closed once recovery is over and every door answers.
 func (n *Node) Ready() <-chan struct{} { return n.ready }
 
@@ -277,13 +309,24 @@ func (n *Node) serveWhenReady(ctx context.Context, doors *group, started time.Ti
 	if err != nil {
 		return err
 	}
-	doors.run("Kafka", func(ctx context.Context) error { return ks.Serve(ctx, n.listeners.kafka) })
-	ps := pgwire.New(pgwire.Options{Database: n.Database, Report: n.report})
+	kafkaDoors := []net.Listener{n.listeners.kafka}
+	if n.listeners.kafkaTLS != nil {
+		kafkaDoors = append(kafkaDoors, tls.NewListener(n.listeners.kafkaTLS, n.tls.kafka.Config()))
+	}
+	doors.run("Kafka", func(ctx context.Context) error { return ks.Serve(ctx, kafkaDoors...) })
+	po := pgwire.Options{Database: n.Database, Report: n.report}
+	if n.tls.pg != nil {
+		po.TLS = n.tls.pg.Config()
+	}
+	ps := pgwire.New(po)
 	doors.run("PostgreSQL", func(ctx context.Context) error { return ps.Serve(ctx, n.listeners.pg) })
 	close(n.ready)
 	k, p, h := n.Addresses()
-	n.slog.Info("ready", "kafka", k, "postgresql", p, "http", "http://"+h, "data", n.dir.path,
-		"after", time.Since(started).Round(time.Millisecond).String())
+	told := []any{"kafka", k, "postgresql", p, "http", "http://" + h, "data", n.dir.path, "after", time.Since(started).Round(time.Millisecond).String()}
+	if a := n.KafkaTLSAddress(); a != "" {
+		told = append(told, "kafka-tls", a)
+	}
+	n.slog.Info("ready", told...)
 	return nil
 }
 

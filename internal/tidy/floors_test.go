@@ -13,7 +13,7 @@ const module = "github.com/miracledb/miracledb/"
 // rows lists the packages floor by floor, and on each floor from left to right: a package imports lower floors, its own
 // tree's root, and packages left of it. "tree/..." stands for a package and all below it.
 var rows = [][]string{
-	{"internal/errs", "internal/limit", "internal/clock", "internal/vfs", "internal/fault", "internal/testenv/...", "internal/tidy"},
+	{"internal/errs", "internal/limit", "internal/clock", "internal/vfs", "internal/fault", "internal/certs", "internal/testenv/...", "internal/tidy"},
 	{"internal/row", "internal/row/...", "internal/delta"},
 	{"log", "log/record", "log/segment", "log/journal", "log/commits", "log/broker", "log/raft", "log/external", "log/logtest", "log/group", "log/kafka"},
 	{"processors", "processors/state", "processors/op", "processors/circuit", "processors/rollup"},

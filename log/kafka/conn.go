@@ -3,6 +3,7 @@ package kafka
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"net"
 	"runtime/debug"
@@ -61,7 +62,9 @@ func (c *conn) serve(ctx context.Context) {
 	})
 	func() {
 		defer c.caught()
-		c.read(ctx)
+		if c.handshake(ctx) == nil {
+			c.read(ctx)
+		}
 	}()
 	close(c.queue)
 	cancel()
@@ -78,6 +81,17 @@ func (c *conn) caught() {
 		c.server.options.Report(errs.New(errs.Internal, "kafka: connection of %s: panic: %v\n%s", c.net.RemoteAddr(), p, debug.Stack()))
 		c.net.Close()
 	}
+}
+
+// handshake ends the TLS handshake of a connection that has one, before anything is read.
+func (c *conn) handshake(ctx context.Context) error {
+	encrypted, ok := c.net.(*tls.Conn)
+	if !ok {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, stalled)
+	defer cancel()
+	return encrypted.HandshakeContext(ctx)
 }
 
 // read takes requests in and begins each, until the connection ends.

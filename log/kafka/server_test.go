@@ -21,16 +21,21 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // serve starts a server over a log and gives its address.
 func serve(t testing.TB, l Log, catalog Catalog, change ...func(*Options)) string {
 	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return serveOn(t, listener, l, catalog, change...)
+}
+
+func serveOn(t testing.TB, listener net.Listener, l Log, catalog Catalog, change ...func(*Options)) string {
+	t.Helper()
 	o := Options{Log: l, Catalog: catalog, ClusterID: "test", NodeID: 1, Group: group.Options{MinSession: time.Millisecond},
 		Report: func(err error) { t.Error(err) }}
 	for _, f := range change {
 		f(&o)
 	}
 	s, err := Open(context.Background(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package pgwire
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"runtime/debug"
@@ -18,6 +19,8 @@ type Options struct {
 	MaxConnections int
 	// Authenticate decides whether a user may come in from an address; nil: everyone may.
 	Authenticate func(user string, remote net.Addr) error
+	// TLS serves clients that ask for TLS; nil: they are told that there is none.
+	TLS *tls.Config
 	// Report hears of faults that no client can be told of; nil: nobody does.
 	Report func(error)
 }

@@ -2,6 +2,7 @@ package pgwire
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"io"
 	"strings"
@@ -21,7 +22,7 @@ const (
 	startupTime = 60 * time.Second
 )
 
-// startup reads what comes before the first query: encryption requests (answered with no), a cancel request, or the
+// startup reads what comes before the first query: encryption requests, a cancel request, or the
 // startup message. An error means that the connection is over.
 func (c *conn) startup(ctx context.Context) error {
 	_ = c.net.SetReadDeadline(time.Now().Add(startupTime))
@@ -31,6 +32,11 @@ func (c *conn) startup(ctx context.Context) error {
 			return err
 		}
 		switch {
+		case code == codeSSL && c.server.o.TLS != nil:
+			if err := c.encrypt(ctx); err != nil {
+				return err
+			}
+			continue
 		case code == codeSSL || code == codeGSS:
 			c.out = append(c.out, 'N')
 			if err := c.flush(); err != nil {
@@ -49,6 +55,28 @@ func (c *conn) startup(ctx context.Context) error {
 		return c.welcome(ctx, code, body)
 	}
 	return c.fatal(errs.SQL("08P01", "too many encryption requests"))
+}
+
+// encrypt goes on under TLS.
+func (c *conn) encrypt(ctx context.Context) error {
+	if _, already := c.net.(*tls.Conn); already {
+		return c.fatal(errs.SQL("08P01", "the connection is encrypted already"))
+	}
+	// Bytes sent before the handshake are nobody's: whoever stands between the two could have put them there (CVE-2021-23214).
+	if c.in.Buffered() > 0 {
+		return c.fatal(errs.SQL("08P01", "received unencrypted data after SSL request"))
+	}
+	c.out = append(c.out, 'S')
+	if err := c.flush(); err != nil {
+		return err
+	}
+	encrypted := tls.Server(c.net, c.server.o.TLS)
+	if err := encrypted.HandshakeContext(ctx); err != nil {
+		return err
+	}
+	c.net = encrypted
+	c.in.Reset(encrypted)
+	return nil
 }
 
 // readStartup reads one untagged message.

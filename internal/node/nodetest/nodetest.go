@@ -60,7 +60,7 @@ func StartOn(t testing.TB, dir string) *Server {
 	return StartWith(t, node.Config{Data: dir})
 }
 
-// StartWith runs a node with a configuration, on free ports, until the test ends or Stop is called. Data "": a new
+// StartWith runs a node with a configuration, on free ports (KafkaTLS too where there is a certificate), until the test ends or Stop is called. Data "": a new
 // directory.
 func StartWith(t testing.TB, c node.Config) *Server {
 	t.Helper()
@@ -68,6 +68,9 @@ func StartWith(t testing.TB, c node.Config) *Server {
 		c.Data = filepath.Join(t.TempDir(), "data")
 	}
 	c.Kafka, c.PG, c.HTTP = free, free, free
+	if c.TLS.Enabled() {
+		c.KafkaTLS = free
+	}
 	var out io.Writer = io.Discard
 	if testing.Verbose() {
 		out = os.Stderr
