@@ -748,3 +748,25 @@ func TestRestoreEverywhere(t *testing.T) {
 		}
 	}
 }
+
+// The cluster's properties are those of the backup, even when it is restored to a place before they were set.
+func TestProperties(t *testing.T) {
+	s := startSource(t)
+	first, _ := s.fill(3)
+	if err := s.ChangeProperties(ctx, func(*log.Properties) (map[string][]byte, error) {
+		return map[string][]byte{"user": []byte("keys"), "empty": {}}, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	store, _ := repository(t)
+	s.backup(store)
+	for _, target := range []Target{{Latest: true}, {Offsets: []TargetOffset{{first.Name, 0, 0}}}} {
+		_, data := restore(t, store, target)
+		restored := openSource(t, data, epochStart)
+		got := restored.Properties().Values
+		if len(got) != 2 || string(got["user"]) != "keys" || got["empty"] == nil {
+			t.Errorf("%+v: properties %q", target, got)
+		}
+		restored.stop()
+	}
+}

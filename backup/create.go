@@ -218,6 +218,9 @@ func (m *Manifest) note(e *log.Entry) {
 
 // finish writes the manifest, from when on the backup counts.
 func (o *CreateOptions) finish(ctx context.Context, m *Manifest) error {
+	if p := o.Log.Properties().Values; len(p) > 0 {
+		m.Properties = p
+	}
 	if err := m.packLists(ctx, o.Store, o.perList); err != nil {
 		return err
 	}

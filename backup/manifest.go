@@ -41,6 +41,8 @@ type Manifest struct {
 	Summary
 
 	Topics []Topic `json:"topics"`
+	// Properties are the cluster's own values (users, ACLs, quotas) when the backup was made, whatever place it is restored to.
+	Properties map[string][]byte `json:"properties,omitempty"`
 	// Lists and then Blocks are the blocks in order. Backups share lists, so a manifest stays small.
 	Lists  []BlockList `json:"lists,omitempty"`
 	Blocks []Block     `json:"blocks"`

@@ -3,13 +3,11 @@ package backup
 import (
 	"cmp"
 	"context"
-	"errors"
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/miracledb/miracledb/log"
-	"github.com/miracledb/miracledb/log/broker"
 	"github.com/miracledb/miracledb/log/record"
 )
 
@@ -85,7 +83,7 @@ func (g groupOffsets) beyond(state *topics) []Clamp {
 }
 
 // clamp appends the corrected offsets to the restored log, in its new epoch.
-func (g groupOffsets) clamp(ctx context.Context, opts broker.Options, list []Clamp) (err error) {
+func (g groupOffsets) clamp(ctx context.Context, l log.Log, list []Clamp) error {
 	var b record.Builder
 	for _, c := range list {
 		key := kmsg.OffsetCommitKey{Version: 1, Group: c.Group, Topic: c.Topic, Partition: c.Partition}
@@ -97,17 +95,6 @@ func (g groupOffsets) clamp(ctx context.Context, opts broker.Options, list []Cla
 	if err != nil {
 		return err
 	}
-	l, err := broker.Open(opts)
-	if err != nil {
-		return err
-	}
-	running, stop := context.WithCancel(context.WithoutCancel(ctx))
-	done := make(chan error, 1)
-	go func() { done <- l.Run(running) }()
-	defer func() {
-		stop()
-		err = errors.Join(err, <-done, l.Close())
-	}()
 	topic, _ := l.Topic(log.OffsetsTopic)
 	_, err = log.Commit(ctx, l, log.Append{Batches: []log.PartitionBatch{{Partition: log.Partition{Topic: topic.ID}, Batch: batch}}})
 	return err

@@ -131,8 +131,17 @@ func (o *RestoreOptions) build(ctx context.Context, p *plan, r *Result, folder s
 		return errs.New(errs.Corrupt, "backup %s ends at append %v, want %v", p.manifest.ID, end, p.at)
 	}
 	r.Topics = state.snapshot()
-	if r.Clamped = groups.beyond(state); len(r.Clamped) > 0 {
-		if err := groups.clamp(ctx, opts, r.Clamped); err != nil {
+	r.Clamped = groups.beyond(state)
+	if len(r.Clamped)+len(p.manifest.Properties) > 0 {
+		err := running(ctx, opts, func(l log.Log) error {
+			if len(r.Clamped) > 0 {
+				if err := groups.clamp(ctx, l, r.Clamped); err != nil {
+					return err
+				}
+			}
+			return l.ChangeProperties(ctx, func(*log.Properties) (map[string][]byte, error) { return p.manifest.Properties, nil })
+		})
+		if err != nil {
 			return err
 		}
 	}
@@ -140,6 +149,22 @@ func (o *RestoreOptions) build(ctx context.Context, p *plan, r *Result, folder s
 		return o.Finish(folder, r)
 	}
 	return nil
+}
+
+// running runs the restored log while f adds to it, in its new epoch.
+func running(ctx context.Context, opts broker.Options, f func(log.Log) error) (err error) {
+	l, err := broker.Open(opts)
+	if err != nil {
+		return err
+	}
+	run, stop := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan error, 1)
+	go func() { done <- l.Run(run) }()
+	defer func() {
+		stop()
+		err = errors.Join(err, <-done, l.Close())
+	}()
+	return f(l)
 }
 
 // upTo gives the appends of a plan, and keeps account of topics and committed offsets.

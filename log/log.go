@@ -191,6 +191,8 @@ type Log interface {
 	// Pin keeps everything after p for the named holder; Unpin lets go.
 	Pin(holder string, p Position) error
 	Unpin(holder string)
+
+	PropertyStore
 }
 
 // AdmissionHook stands between a foreign writer and a topic: it may refuse a, or hold a lock around submit so that the

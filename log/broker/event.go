@@ -24,6 +24,7 @@ const (
 	eventTxn        eventKind = 2
 	eventTxnJoined  eventKind = 3
 	eventTxnOffsets eventKind = 4
+	eventProperties eventKind = 5
 )
 
 // producerIDsGiven allocates all producer ids below it.
@@ -97,6 +98,8 @@ func decodeEvent(p []byte) (event, []byte, error) {
 		ev = decodeTxnJoined(&d)
 	case eventTxnOffsets:
 		ev = decodeTxnOffsets(&d)
+	case eventProperties:
+		ev = decodePropertiesChanged(&d)
 	default:
 		return nil, nil, errs.New(errs.Unsupported, "journal event of an unknown kind %d: written by a newer program", p[1])
 	}

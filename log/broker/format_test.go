@@ -4,8 +4,10 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -29,7 +31,7 @@ var rewrite = flag.Bool("rewrite", false, "write the golden files of the current
 // goldenDir holds for the present version of the formats, and the directories beside it for older ones, logs that every
 // later program must read: one that was closed, and one whose process was killed, so
 // that its journal has to be replayed.
-const goldenDir = "testdata/v3"
+const goldenDir = "testdata/v4"
 
 func goldenOptions(fs vfs.FS, dir string) Options {
 	return Options{
@@ -42,7 +44,7 @@ func TestGolden(t *testing.T) {
 	if *rewrite {
 		writeGolden(t)
 	}
-	for _, name := range []string{"v1/closed", "v1/killed", "v3/closed", "v3/killed"} {
+	for _, name := range []string{"v1/closed", "v1/killed", "v3/closed", "v3/killed", "v4/closed", "v4/killed"} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "data")
 			if err := os.CopyFS(dir, os.DirFS(filepath.Join("testdata", name))); err != nil {
@@ -73,6 +75,9 @@ func describe(t *testing.T, b *Broker) string {
 	}
 	for _, t := range b.Txns() {
 		fmt.Fprintf(&w, "transaction %s %v %s %v %d partitions\n", t.ID, t.Producer, t.Status, t.Timeout, len(t.Partitions))
+	}
+	for _, name := range slices.Sorted(maps.Keys(b.Properties().Values)) {
+		fmt.Fprintf(&w, "property %s=%s\n", name, b.Properties().Values[name])
 	}
 	for _, topic := range b.Topics() {
 		for i := range topic.Partitions {
@@ -130,6 +135,7 @@ func writeGolden(t *testing.T) {
 	}
 	commit(log.Append{Batches: []log.PartitionBatch{{Partition: log.Partition{Topic: id}, Batch: large}}})
 	goldenTxns(t, b, id, commit)
+	goldenProperties(t, b)
 	if err := b.Pin("view", log.Position{Epoch: 1, Sequence: 3}); err != nil {
 		t.Fatal(err)
 	}
@@ -152,13 +158,21 @@ func writeGolden(t *testing.T) {
 	}
 }
 
+func goldenProperties(t *testing.T, b *Broker) {
+	for _, set := range []map[string][]byte{{"a/1": []byte("x"), "a/2": []byte("y")}, {"a/1": nil, "b": {}}} {
+		if err := b.ChangeProperties(context.Background(), func(*log.Properties) (map[string][]byte, error) { return set, nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // FuzzBody: no payload makes the decoder panic, or give batches that are not in it.
 func FuzzBody(f *testing.F) {
 	e := log.Entry{Position: log.Position{Epoch: 1, Sequence: 2}, Time: time.Unix(3, 0), Batches: []log.PartitionBatch{
 		{Partition: log.Partition{Topic: log.TopicID{1}}, Batch: []byte("batch"), Records: 1},
 	}}
 	f.Add(encodeAppend([]byte{bodyVersion}, kindAppend, &e, e.Batches))
-	f.Add(encodeItem([]byte{bodyVersion}, newEvents(producerIDsGiven(1000), startMoved{log.Partition{Topic: log.TopicID{1}, Index: 2}, 7})))
+	f.Add(encodeItem([]byte{bodyVersion}, newEvents(producerIDsGiven(1000), startMoved{log.Partition{Topic: log.TopicID{1}, Index: 2}, 7}, propertiesChanged{{"a", []byte("x")}, {"b", nil}})))
 	f.Fuzz(func(t *testing.T, p []byte) {
 		size := 0
 		err := decodeBody(p, func(kind byte, e log.Entry, _ event) error {

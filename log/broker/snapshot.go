@@ -31,7 +31,7 @@ type snapshot struct {
 
 const (
 	snapshotMagic   = "MDBSTAT\n"
-	snapshotVersion = 3 // older ones are read too
+	snapshotVersion = 4 // older ones are read too
 	snapshotHeader  = 16
 )
 
@@ -63,6 +63,7 @@ func (s *state) encode(e *encoder) {
 		ps.encode(e)
 	}
 	s.encodeTxns(e)
+	s.encodeProperties(e)
 }
 
 func encodeTopic(e *encoder, t *log.Topic) {
@@ -161,6 +162,11 @@ func decodeState(d *decoder, version uint32) *state {
 	}
 	if version > 2 {
 		s.decodeTxns(d)
+	}
+	if version > 3 {
+		if c := decodePropertiesChanged(d); d.err == nil {
+			c.apply(s)
+		}
 	}
 	return s
 }

@@ -38,6 +38,7 @@ type state struct {
 	partitions map[log.Partition]*partitionState
 	txns       map[string]*txn
 	txnOf      map[int64]*txn // by producer id
+	properties *log.Properties
 	// dropped are topics whose files may still be there, oldest first.
 	dropped []droppedTopic
 	// changes counts the changes of topics since the program began.
@@ -81,6 +82,7 @@ func newState() *state {
 		epoch: 1, term: 1, epochs: []epochStart{{1, 1}},
 		topics: map[log.TopicID]*log.Topic{}, names: map[string]log.TopicID{}, partitions: map[log.Partition]*partitionState{},
 		txns: map[string]*txn{}, txnOf: map[int64]*txn{},
+		properties: &log.Properties{Values: map[string][]byte{}},
 	}
 	s.create(log.Topic{ID: log.CatalogTopicID, Name: log.CatalogTopic, Partitions: 1, Internal: true}, 0)
 	return s

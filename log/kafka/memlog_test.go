@@ -29,6 +29,8 @@ type memLog struct {
 	held     []func()
 }
 
+var noProperties log.Properties
+
 var errNotHere = errs.New(errs.Unsupported, "this log cannot do it")
 
 // noTxns are the transactions of a log that has none.
@@ -268,6 +270,10 @@ func (l *memLog) TopicByID(id log.TopicID) (log.Topic, bool) {
 func (l *memLog) End() log.Position                                                { panic("End") }
 func (l *memLog) ReadFrom(context.Context, log.Position, int) ([]log.Entry, error) { panic("ReadFrom") }
 func (l *memLog) PositionOf(log.Partition, int64) (log.Position, error)            { panic("PositionOf") }
-func (l *memLog) PositionAt(time.Time) (log.Position, error)                       { panic("PositionAt") }
-func (l *memLog) Pin(string, log.Position) error                                   { panic("Pin") }
-func (l *memLog) Unpin(string)                                                     { panic("Unpin") }
+func (l *memLog) Properties() *log.Properties                                      { return &noProperties }
+func (l *memLog) ChangeProperties(context.Context, func(*log.Properties) (map[string][]byte, error)) error {
+	return errNotHere
+}
+func (l *memLog) PositionAt(time.Time) (log.Position, error) { panic("PositionAt") }
+func (l *memLog) Pin(string, log.Position) error             { panic("Pin") }
+func (l *memLog) Unpin(string)                               { panic("Unpin") }

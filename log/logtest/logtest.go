@@ -86,6 +86,7 @@ var cases = []struct {
 	{"Notify", 0, testNotify},
 	{"Attachment", Attachments, testAttachment},
 	{"Restart", Restart, testRestart},
+	{"Properties", 0, testProperties},
 	{"DeleteRecords", Deletion, testDeleteRecords},
 	{"Transactions", Transactions, testTransactions},
 }

@@ -1,0 +1,140 @@
+package broker
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/miracledb/miracledb/internal/errs"
+	"github.com/miracledb/miracledb/internal/limit"
+	"github.com/miracledb/miracledb/log"
+)
+
+// Bounds of the properties: they are in memory three times over, and in every snapshot.
+const (
+	maxProperties    = 20_000
+	maxPropertyName  = 1024
+	maxPropertyValue = int(64 * limit.KiB)
+	maxPropertyBytes = int(64 * limit.MiB)
+)
+
+// propertiesChanged sets and removes properties.
+type propertiesChanged []property
+
+// property is a name with its value, nil: there is none.
+type property struct {
+	name  string
+	value []byte
+}
+
+func (c propertiesChanged) kind() eventKind { return eventProperties }
+
+func (c propertiesChanged) apply(s *state) {
+	values := maps.Clone(s.properties.Values)
+	for _, p := range c {
+		if p.value == nil {
+			delete(values, p.name)
+		} else {
+			values[p.name] = p.value
+		}
+	}
+	s.properties = &log.Properties{Values: values}
+}
+
+func (c propertiesChanged) encode(e *encoder) {
+	e.uint(uint64(len(c)))
+	for _, p := range c {
+		e.string(p.name)
+		if p.value == nil {
+			e.uint(0)
+			continue
+		}
+		e.uint(1)
+		e.bytes(p.value)
+	}
+}
+
+func decodePropertiesChanged(d *decoder) propertiesChanged {
+	var c propertiesChanged
+	for range d.count() {
+		p := property{name: d.string()}
+		switch d.uint() {
+		case 0:
+		case 1:
+			p.value = append([]byte{}, d.take(d.count())...)
+		default:
+			d.fail()
+		}
+		c = append(c, p)
+	}
+	return c
+}
+
+func (s *state) encodeProperties(e *encoder) {
+	var all propertiesChanged
+	for _, name := range slices.Sorted(maps.Keys(s.properties.Values)) {
+		all = append(all, property{name, s.properties.Values[name]})
+	}
+	all.encode(e)
+}
+
+// Properties: see log.PropertyStore.
+func (b *Broker) Properties() *log.Properties {
+	b.durable.mu.RLock()
+	defer b.durable.mu.RUnlock()
+	return b.durable.mu.state.properties
+}
+
+// ChangeProperties: see log.PropertyStore.
+func (b *Broker) ChangeProperties(ctx context.Context, decide func(*log.Properties) (map[string][]byte, error)) error {
+	ticket, err := b.sequence.change(func(s *state) ([]event, error) {
+		set, err := decide(s.properties)
+		if err != nil {
+			return nil, err
+		}
+		if err := checkProperties(s.properties.Values, set); err != nil {
+			return nil, err
+		}
+		// Without anything to set there is still something to wait for: what decide has seen may not be durable.
+		var change propertiesChanged
+		for _, name := range slices.Sorted(maps.Keys(set)) {
+			change = append(change, property{name, slices.Clone(set[name])})
+		}
+		return []event{change}, nil
+	})
+	if err != nil {
+		return err
+	}
+	return ticket.Wait(ctx)
+}
+
+func checkProperties(have, set map[string][]byte) error {
+	count, size := len(have), 0
+	for name, value := range have {
+		if _, replaced := set[name]; !replaced {
+			size += len(name) + len(value)
+		}
+	}
+	for name, value := range set {
+		if name == "" || len(name) > maxPropertyName {
+			return errs.New(errs.Limit, "the name of a property has 1 to %d bytes", maxPropertyName)
+		}
+		if len(value) > maxPropertyValue {
+			return errs.New(errs.Limit, "property %s has %d bytes, the limit is %d", name, len(value), maxPropertyValue)
+		}
+		_, known := have[name]
+		switch {
+		case value == nil && known:
+			count--
+		case value != nil && !known:
+			count++
+		}
+		if value != nil {
+			size += len(name) + len(value)
+		}
+	}
+	if count > max(maxProperties, len(have)) || size > maxPropertyBytes {
+		return errs.New(errs.Limit, "there would be %d properties (users, ACLs, quotas) of %d bytes, the limit is %d of %d", count, size, maxProperties, maxPropertyBytes)
+	}
+	return nil
+}
