@@ -44,6 +44,9 @@ const (
 	CatalogTopic = "__catalog"
 	// OffsetsTopic holds the committed offsets of consumer groups in Kafka's own record format.
 	OffsetsTopic = "__consumer_offsets"
+	// SchemasTopic holds the schema registry's records in Confluent's format. Clients may write it, so that a registry's topic
+	// can be copied here; they may not delete it, as it says what the records of other topics mean.
+	SchemasTopic = "_schemas"
 )
 
 // CatalogTopicID is the well-known id of CatalogTopic: it exists before any record does.

@@ -3,6 +3,7 @@
 //	POST /v1/query {"sql": "...", "params": [...]}   rows as JSON
 //	GET  /v1/schema                                  relations and their columns
 //	GET  /v1/subscribe                               see connectors/websocket
+//	/registry/...                                    see connectors/registry
 //	POST /v1/backups {"repo": "file:///..."}         a backup, with its progress
 //	GET  /healthz, /readyz, /metrics, /openapi.json
 //

@@ -24,6 +24,8 @@ type Options struct {
 	Metrics   prometheus.Gatherer
 	// Ready is closed once recovery is over.
 	Ready <-chan struct{}
+	// Registry serves the schema registry, under /registry.
+	Registry http.Handler
 	// Backup makes a backup of this server's log.
 	Backup func(context.Context, backup.CreateOptions) (*backup.Manifest, error)
 }
@@ -38,6 +40,7 @@ func New(o Options) http.Handler {
 	registerSchema(api, o)
 	registerBackup(api, o)
 	mux.Handle("GET /v1/subscribe", o.Subscribe)
+	mux.Handle("/registry/", http.StripPrefix("/registry", o.Registry))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {

@@ -49,6 +49,10 @@ const (
 	SQLOperators = 4000
 	// JSONDepth bounds the nesting of a produced JSON value.
 	JSONDepth = 64
+	// SchemaText bounds one registered schema: with its key and JSON's escapes it fits into one record batch.
+	SchemaText = 512 * KiB
+	// SchemaDepth bounds the nesting of a schema: the parsers recurse on brackets.
+	SchemaDepth = 100
 	// Journal bounds one append in one journal entry; a larger one is several entries (DESIGN section 4).
 	Journal = 64 * MiB
 )

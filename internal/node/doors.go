@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	doorhttp "github.com/miracledb/miracledb/connectors/http"
+	"github.com/miracledb/miracledb/connectors/registry"
 	"github.com/miracledb/miracledb/connectors/websocket"
 	"github.com/miracledb/miracledb/views/catalog"
 )
@@ -15,7 +16,7 @@ import (
 func (n *Node) handler() http.Handler {
 	n.metrics.observe(n)
 	return doorhttp.New(doorhttp.Options{Database: n.Database, Catalog: n.Catalog, Metrics: n.metrics.registry, Ready: n.ready,
-		Backup: n.backup,
+		Backup: n.backup, Registry: registry.New(n.Schemas, n.dir.meta.ClusterID),
 		Subscribe: websocket.Handler(&websocket.Options{Log: n.Log, Catalog: n.Catalog, Tables: n.Tables, Views: n.Views,
 			Versions: n.Versions, Codec: n.codec})})
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/miracledb/miracledb/log"
 	"github.com/miracledb/miracledb/log/broker"
 	"github.com/miracledb/miracledb/log/kafka"
+	"github.com/miracledb/miracledb/log/schemas"
 	"github.com/miracledb/miracledb/sql/duck"
 	"github.com/miracledb/miracledb/sql/ingest"
 	"github.com/miracledb/miracledb/sql/ivm"
@@ -49,6 +50,7 @@ type Node struct {
 	Sequencer *txn.Sequencer
 	Engine    *duck.Engine
 	Database  *session.Database
+	Schemas   *schemas.Store
 
 	metrics   *metrics
 	listeners struct{ kafka, kafkaTLS, pg, http net.Listener } // kafkaTLS may be nil
@@ -173,6 +175,10 @@ func (n *Node) fatal(err error) {
 
 func (n *Node) openSQL() (err error) {
 	n.Catalog = catalog.New(pgcatalog.Relations()...)
+	n.Schemas = schemas.New(schemas.Options{Log: n.Log, Clock: clock.System{},
+		Create: func(ctx context.Context, name string, partitions int32, config map[string]string) (log.Topic, error) {
+			return n.Database.CreateTopic(ctx, name, partitions, config)
+		}})
 	n.Sequencer = txn.New(txn.Options{Log: n.Log, Rows: n.Tables, Codec: n.codec,
 		Applied: func(ctx context.Context, p log.Position) error { return n.Runner.WaitApplied(ctx, p) }})
 	n.Runner, err = runner.Open(runner.Options{FS: vfs.Default, Dir: n.dir.dir("circuits"), Log: n.Log, Catalog: n.Catalog,

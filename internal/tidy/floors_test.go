@@ -14,8 +14,8 @@ const module = "github.com/miracledb/miracledb/"
 // tree's root, and packages left of it. "tree/..." stands for a package and all below it.
 var rows = [][]string{
 	{"internal/errs", "internal/limit", "internal/clock", "internal/vfs", "internal/fault", "internal/certs", "internal/testenv/...", "internal/tidy"},
-	{"internal/row", "internal/row/...", "internal/delta"},
-	{"log", "log/record", "log/segment", "log/journal", "log/commits", "log/broker", "log/raft", "log/external", "log/logtest", "log/group", "log/kafka"},
+	{"internal/schema", "internal/row", "internal/row/...", "internal/delta"},
+	{"log", "log/record", "log/segment", "log/journal", "log/commits", "log/broker", "log/raft", "log/external", "log/logtest", "log/group", "log/schemas", "log/kafka"},
 	{"processors", "processors/state", "processors/op", "processors/circuit", "processors/rollup"},
 	{"views", "views/catalog", "views/heap", "views/columnar", "views/version", "views/viewstest"},
 	{"sql", "sql/parse", "sql/expr", "sql/plan", "sql/ingest", "sql/ivm/vector", "sql/ivm", "sql/exec", "sql/txn", "sql/duck/...", "sql/dist",

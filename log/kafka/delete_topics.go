@@ -22,9 +22,12 @@ func (s *Server) deleteTopics(ctx context.Context, r *request, q *kmsg.DeleteTop
 		topic, err := s.findTopic(t.Topic, log.TopicID(t.TopicID))
 		if err == nil {
 			t.Topic, t.TopicID = &topic.Name, topic.ID
-			if topic.Internal {
+			switch {
+			case topic.Internal:
 				err = &fault{kerr.InvalidTopicException, "topic " + topic.Name + " is internal"}
-			} else {
+			case topic.Name == log.SchemasTopic:
+				err = &fault{kerr.TopicDeletionDisabled, "topic " + topic.Name + " says what the records of other topics mean: delete schemas through the registry"}
+			default:
 				err = s.options.Catalog.DropTopic(ctx, topic)
 			}
 		}
