@@ -32,8 +32,26 @@ type ConfigDef struct {
 	check func(string) bool
 }
 
-// configs are the settings that a topic may have, by Kafka's names: those of Kafka 3.9 that mean something to a log that
-// is always fsynced and has one leader. Others are refused, so that nobody believes in a setting that does nothing.
+// The settings that Kafka does not have.
+const (
+	// ConfigKeyIndex keeps an index of the keys of each partition: for Expect.Key, and for looking keys up.
+	ConfigKeyIndex = "miracle.key.index"
+	// ConfigConditional lets records carry conditions in the headers HeaderNextOffset and, with a key index, HeaderKeyOffset.
+	ConfigConditional = "miracle.conditional.append"
+)
+
+// Headers by which a record of a topic with ConfigConditional says what it expects, as decimal numbers. A batch with a
+// record whose condition does not hold is refused whole. Each is checked as if the records before it in the batch had been
+// appended.
+const (
+	// HeaderNextOffset is the offset that the record must get.
+	HeaderNextOffset = "miracle-expected-offset"
+	// HeaderKeyOffset is the offset of the last record with the record's key, -1: there is none.
+	HeaderKeyOffset = "miracle-expected-key-offset"
+)
+
+// configs are the settings that a topic may have: our own, and by Kafka's names those of Kafka 3.9 that mean something to a
+// log that is always fsynced and has one leader. Others are refused, so that nobody believes in a setting that does nothing.
 var configs = map[string]ConfigDef{
 	"cleanup.policy":                      {"delete", ConfigList, "log.cleanup.policy", isPolicy},
 	"compression.type":                    {"producer", ConfigString, "compression.type", isOneOf("producer", "uncompressed", "gzip", "snappy", "lz4", "zstd")},
@@ -48,6 +66,8 @@ var configs = map[string]ConfigDef{
 	"message.timestamp.before.max.ms":     {"9223372036854775807", ConfigLong, "log.message.timestamp.before.max.ms", isAtLeast(0)},
 	"message.timestamp.difference.max.ms": {"9223372036854775807", ConfigLong, "log.message.timestamp.difference.max.ms", isAtLeast(0)},
 	"message.timestamp.type":              {"CreateTime", ConfigString, "log.message.timestamp.type", isOneOf("CreateTime", "LogAppendTime")},
+	ConfigConditional:                     {"false", ConfigBoolean, ConfigConditional, isOneOf("true", "false")},
+	ConfigKeyIndex:                        {"false", ConfigBoolean, ConfigKeyIndex, isOneOf("true", "false")},
 	"min.cleanable.dirty.ratio":           {"0.5", ConfigDouble, "log.cleaner.min.cleanable.ratio", isRatio},
 	"min.compaction.lag.ms":               {"0", ConfigLong, "log.cleaner.min.compaction.lag.ms", isAtLeast(0)},
 	"min.insync.replicas":                 {"1", ConfigInt, "min.insync.replicas", isAtLeast(1)},
@@ -91,6 +111,9 @@ func (t *Topic) Setting(name string) string {
 	}
 	return configs[name].Default
 }
+
+// Enabled is Setting of a boolean.
+func (t *Topic) Enabled(name string) bool { return t.Setting(name) == "true" }
 
 // Number is Setting of a number; a value that is none counts as the default.
 func (t *Topic) Number(name string) int64 {

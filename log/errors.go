@@ -17,6 +17,44 @@ type RecordError struct {
 
 func (e *RecordError) Error() string { return fmt.Sprintf("record %d: %s", e.Index, e.Message) }
 
+// ExpectationError says which conditions of an append do not hold, and what holds instead.
+type ExpectationError struct{ Unmet []Unmet }
+
+// Unmet is a condition that does not hold.
+type Unmet struct {
+	Expect Expect
+	// Record is the index of the record, in its batch, whose header carried the condition; -1: Append.Expect did.
+	Record int
+	// Index is the condition's place in Append.Expect, or the batch's in Append.Batches.
+	Index int
+	// Actual is the next offset, or the last one of the key.
+	Actual int64
+	// Open is set when the key's last record is of a transaction that has not ended.
+	Open bool
+}
+
+func (u Unmet) String() string {
+	switch {
+	case u.Expect.Key == nil:
+		return fmt.Sprintf("the next offset is %d, expected %d", u.Actual, u.Expect.NextOffset)
+	case u.Open:
+		return fmt.Sprintf("the key's last record, at offset %d, is of a transaction that has not ended", u.Actual)
+	case u.Actual < 0:
+		return fmt.Sprintf("the key has no record, expected is its last at offset %d", u.Expect.LastOffset)
+	case u.Expect.LastOffset < 0:
+		return fmt.Sprintf("the key's last record is at offset %d, expected none", u.Actual)
+	}
+	return fmt.Sprintf("the key's last record is at offset %d, expected %d", u.Actual, u.Expect.LastOffset)
+}
+
+func (e *ExpectationError) Error() string {
+	u := e.Unmet[0]
+	if len(e.Unmet) > 1 {
+		return fmt.Sprintf("%s partition %d: %v (and %d more)", u.Expect.Partition.Topic, u.Expect.Partition.Index, u, len(e.Unmet)-1)
+	}
+	return fmt.Sprintf("%s partition %d: %v", u.Expect.Partition.Topic, u.Expect.Partition.Index, u)
+}
+
 // Why a batch of an idempotent producer is refused; find them with errors.Is. A batch that was appended before is no
 // error (Appended.Duplicate).
 var (
@@ -43,7 +81,7 @@ var (
 	ErrOffsetOutOfRange = errs.New(errs.NotFound, "offset out of range")
 	// ErrHistoryThinned: a Position that is below what is kept, or not in this log's history.
 	ErrHistoryThinned = errs.New(errs.NotFound, "history thinned")
-	// ErrExpectation: a condition of the append does not hold.
+	// ErrExpectation: a condition of the append does not hold. An ExpectationError beside it says which.
 	ErrExpectation = errs.New(errs.Conflict, "expectation does not hold")
 	// ErrTopicExists: a topic of that name is there under another id (Kafka TOPIC_ALREADY_EXISTS).
 	ErrTopicExists = errs.New(errs.Exists, "topic exists")

@@ -63,14 +63,15 @@ type PartitionBatch struct {
 	Records    int32
 }
 
-// Expect is a condition of an append, checked in the same step that orders it. An append whose condition does not hold
-// fails with errs.Conflict and writes nothing.
+// Expect is a condition of an append, checked in the same step that orders it, against everything ordered before. An append
+// whose condition does not hold fails with errs.Conflict (an ExpectationError inside) and writes nothing.
 type Expect struct {
 	Partition Partition
 	// NextOffset is the offset that the append's first record of this partition must get; -1: any.
 	NextOffset int64
-	// Key, when not nil, asks that the last record with this key is at LastOffset (-1: there is none). Only on topics
-	// with a key index.
+	// Key, when not nil, asks that the last record of the partition with this key is at LastOffset (-1: there is none kept).
+	// Records of aborted transactions do not count; one of another transaction that has not ended never fits. Only on
+	// topics with a key index (ConfigKeyIndex).
 	Key        []byte
 	LastOffset int64
 }
@@ -196,6 +197,15 @@ type Log interface {
 	Unpin(holder string)
 
 	PropertyStore
+}
+
+// KeyReader is a Log with key indexes.
+type KeyReader interface {
+	Log
+	// KeyOffsets gives the offsets of up to n durable records of a partition with a key, below an offset (-1: any), the
+	// newest first. Records of transactions that were aborted or have not ended are left out. Errors: Invalid (the topic
+	// has no key index), Unavailable (it is being built).
+	KeyOffsets(ctx context.Context, p Partition, key []byte, below int64, n int) ([]int64, error)
 }
 
 // AdmissionHook stands between a foreign writer and a topic: it may refuse a, or hold a lock around submit so that the

@@ -78,10 +78,14 @@ func (e *Error) Error() string {
 // Unwrap gives the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// New makes an error of kind k. A %w verb keeps its cause.
+// New makes an error of kind k. %w verbs keep their causes.
 func New(k Kind, format string, args ...any) *Error {
 	err := fmt.Errorf(format, args...)
-	return &Error{Kind: k, Message: err.Error(), Err: hidden{errors.Unwrap(err)}.orNil()}
+	cause := errors.Unwrap(err)
+	if _, several := err.(interface{ Unwrap() []error }); several {
+		cause = err
+	}
+	return &Error{Kind: k, Message: err.Error(), Err: hidden{cause}.orNil()}
 }
 
 // SQL makes an error with a SQLSTATE; its kind follows the state's class.

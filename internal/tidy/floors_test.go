@@ -15,7 +15,7 @@ const module = "github.com/miracledb/miracledb/"
 var rows = [][]string{
 	{"internal/errs", "internal/limit", "internal/clock", "internal/vfs", "internal/fault", "internal/certs", "internal/testenv/...", "internal/tidy"},
 	{"internal/schema", "internal/row", "internal/row/...", "internal/delta"},
-	{"log", "log/record", "log/segment", "log/journal", "log/commits", "log/broker", "log/raft", "log/external", "log/logtest", "log/group", "log/schemas", "log/kafka"},
+	{"log", "log/record", "log/segment", "log/journal", "log/commits", "log/keys", "log/broker", "log/raft", "log/external", "log/logtest", "log/group", "log/schemas", "log/kafka"},
 	{"processors", "processors/state", "processors/op", "processors/circuit", "processors/rollup"},
 	{"views", "views/catalog", "views/heap", "views/columnar", "views/version", "views/viewstest"},
 	{"sql", "sql/parse", "sql/expr", "sql/plan", "sql/ingest", "sql/ivm/vector", "sql/ivm", "sql/exec", "sql/txn", "sql/duck/...", "sql/dist",
@@ -38,7 +38,7 @@ var only = map[string][]string{
 	"github.com/cockroachdb/pebble/v2/vfs": {"internal/vfs"},
 	"github.com/pganalyze/pg_query_go":     {"sql/parse", "sql/plan"},
 	"log/slog":                             {"internal/node", "connectors", "cmd", "internal/cli"},
-	"github.com/cockroachdb/pebble/v2":     {"views/heap", "internal/vfs"},
+	"github.com/cockroachdb/pebble/v2":     {"views/heap", "log/keys", "internal/vfs"},
 	"github.com/prometheus/client_golang":  {"internal/node", "connectors/http"},
 	module + "features":                    {"internal/node", "cmd"}, // so that each can be deleted
 }

@@ -12,6 +12,8 @@ import (
 	"github.com/miracledb/miracledb/log"
 	"github.com/miracledb/miracledb/log/commits"
 	"github.com/miracledb/miracledb/log/journal"
+	"github.com/miracledb/miracledb/log/keys"
+	"github.com/miracledb/miracledb/log/record"
 	"github.com/miracledb/miracledb/log/segment"
 )
 
@@ -42,6 +44,7 @@ type applier struct {
 	journal *journal.Journal
 	budget  *budget
 	pins    *pins
+	keys    *keyIndex
 	kept    func() uint64 // see Broker.kept
 	wake    chan struct{}
 
@@ -52,6 +55,8 @@ type applier struct {
 	number   uint64        // of the last snapshot
 	appended uint64        // sequence up to which entries were handed to stores and index
 	refs     []commits.Ref // of the entry after it, whose batches are partly handed over
+	keyBatch *keys.Batch   // nil: nothing to add
+	keyIter  record.Iterator
 	rolls    map[log.TopicID]roll
 	rollsOf  uint64 // state.changes at which rolls was made
 	finishAt func() *checkpoint
@@ -70,24 +75,37 @@ type applier struct {
 type roll struct {
 	bytes int64 // 0: the default
 	age   time.Duration
+	keys  bool // the topic has a key index
 }
 
-// refresh brings rolls up to date with the topics' settings.
-func (a *applier) refresh() {
+// refresh brings rolls and the key index up to date with the topics' settings.
+func (a *applier) refresh() error {
 	a.durable.mu.RLock()
-	defer a.durable.mu.RUnlock()
 	s := a.durable.mu.state
 	if a.rolls != nil && s.changes == a.rollsOf {
-		return
+		a.durable.mu.RUnlock()
+		return nil
 	}
+	indexed := map[log.Partition]bool{}
 	a.rolls, a.rollsOf = make(map[log.TopicID]roll, len(s.topics)), s.changes
 	for id, t := range s.topics {
 		r := roll{age: time.Duration(min(t.Number("segment.ms"), math.MaxInt64/int64(time.Millisecond))) * time.Millisecond}
 		if _, set := t.Config["segment.bytes"]; set {
 			r.bytes = t.Number("segment.bytes")
 		}
+		if r.keys = t.Enabled(log.ConfigKeyIndex); r.keys {
+			for i := range t.Partitions {
+				indexed[log.Partition{Topic: id, Index: i}] = true
+			}
+		}
 		a.rolls[id] = r
 	}
+	a.durable.mu.RUnlock()
+	if err := a.keys.follow(indexed); err != nil {
+		a.rolls = nil // again with the next try
+		return err
+	}
+	return nil
 }
 
 func (a *applier) poke() {
@@ -248,7 +266,9 @@ func (a *applier) step(c *checkpoint) error {
 
 // apply writes entries. Begun again after a full disk it goes on where it stopped.
 func (a *applier) apply(entries []tailEntry) error {
-	a.refresh()
+	if err := a.refresh(); err != nil {
+		return err
+	}
 	size := int64(0)
 	for i := range entries {
 		size += entries[i].size
@@ -282,6 +302,9 @@ func (a *applier) applyOne(t *tailEntry) error {
 			MaxTimestamp: t.parts[i].maxTimestamp, Sequence: e.Position.Sequence,
 			Time: e.Time.UnixNano(), MaxBytes: roll.bytes, MaxAge: roll.age,
 		})
+		if err == nil && roll.keys {
+			err = a.addKeys(pb)
+		}
 		if err != nil {
 			return err
 		}
@@ -295,8 +318,23 @@ func (a *applier) applyOne(t *tailEntry) error {
 	})
 }
 
-// flush lets readers see what was applied, the segments before the index that points into them.
+// addKeys adds the keys of a batch to the key index.
+func (a *applier) addKeys(pb *log.PartitionBatch) error {
+	if a.keyBatch == nil {
+		x, _ := a.keys.get(pb.Partition)
+		a.keyBatch = x.Batch()
+	}
+	return addKeys(a.keyBatch, pb.Partition, pb.Batch, &a.keyIter)
+}
+
+// flush lets readers see what was applied, the segments before the indexes that point into them.
 func (a *applier) flush() error {
+	if b := a.keyBatch; b != nil {
+		a.keyBatch = nil
+		if err := b.Commit(); err != nil {
+			return err
+		}
+	}
 	for store := range a.touched {
 		if err := store.Flush(); err != nil {
 			return err
@@ -351,6 +389,11 @@ func (a *applier) save(c *checkpoint) error {
 	}
 	if err := a.commits.Sync(); err != nil {
 		return err
+	}
+	if x, _ := a.keys.get(log.Partition{}); x != nil {
+		if err := x.Sync(); err != nil {
+			return err
+		}
 	}
 	s := snapshot{journal: c.place, pins: a.pins.all(), commits: a.commits.State(), segments: map[log.Partition]segment.State{}}
 	for p, store := range a.stores {

@@ -31,6 +31,7 @@ type Broker struct {
 	ids      producerIDs
 	pins     *pins
 	cleaner  *cleaner
+	keys     *keyIndex
 	space    space
 	running  atomic.Bool
 	wanted   atomic.Bool // a checkpoint
@@ -40,11 +41,11 @@ type Broker struct {
 var _ log.Log = (*Broker)(nil)
 
 // directories are the parts of the data directory.
-type directories struct{ root, journal, partitions, commits, state string }
+type directories struct{ root, journal, partitions, commits, state, keys string }
 
 func (o Options) directories() directories {
 	join := o.FS.PathJoin
-	return directories{o.Dir, join(o.Dir, "journal"), join(o.Dir, "partitions"), join(o.Dir, "commits"), join(o.Dir, "state")}
+	return directories{o.Dir, join(o.Dir, "journal"), join(o.Dir, "partitions"), join(o.Dir, "commits"), join(o.Dir, "state"), join(o.Dir, "keys")}
 }
 
 // Submit: see log.Log. It waits, as long as ctx lasts, when the disk cannot follow (Options.TailBytes).
@@ -57,6 +58,9 @@ func (b *Broker) Submit(ctx context.Context, a log.Append) (*log.Ticket, error) 
 		return nil, errs.New(errs.Limit, "%w: a record batch of %d bytes, over the limit of %v", log.ErrTooLarge, it.largest, limit.Bytes(room))
 	}
 	if err := b.space.check(); err != nil {
+		return nil, err
+	}
+	if err := b.prepare(ctx, it, a.Expect); err != nil {
 		return nil, err
 	}
 	size := it.size
@@ -177,6 +181,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	cleaned.Go(func() { b.cleaner.run(cleaning) })
 	cleaned.Go(func() { b.space.run(cleaning) })
 	cleaned.Go(func() { b.expireTxns(cleaning) })
+	cleaned.Go(func() { b.buildKeys(cleaning) })
 	err := b.commitLoop(ctx, failed)
 	stopCleaning()
 	stopping := errs.New(errs.Unavailable, "the log is stopping")
@@ -216,6 +221,7 @@ func (b *Broker) Close() error {
 		keep(b.journal.Close())
 		keep(b.commits.Close())
 		keep(b.applier.closeStores())
+		keep(b.keys.close())
 		keep(b.lock.Close())
 	})
 	return first

@@ -145,6 +145,13 @@ func (d *durable) setApplied(sequence uint64) {
 	d.evictLocked()
 }
 
+// appliedTo is the sequence up to which segments, commit index and key index have everything.
+func (d *durable) appliedTo() uint64 {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.mu.applied
+}
+
 func (d *durable) end() log.Position {
 	d.mu.RLock()
 	defer d.mu.RUnlock()

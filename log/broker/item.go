@@ -32,6 +32,7 @@ type part struct {
 	producer      producerBatch
 	transactional bool
 	marker        marker
+	read          *keyRead // nil: nobody needs the records' keys and headers
 }
 
 // producerBatch is the idempotent producer's view of a batch; id -1: none.

@@ -69,6 +69,7 @@ func recoverLog(opts Options, dirs directories) (_ *Broker, err error) {
 		if err != nil && b.commits != nil {
 			b.commits.Close()
 			b.applier.closeStores()
+			b.keys.close()
 		}
 	}()
 	b.applier.number = snap.number
@@ -78,7 +79,7 @@ func recoverLog(opts Options, dirs directories) (_ *Broker, err error) {
 	if err := b.replay(snap); err != nil {
 		return nil, err
 	}
-	b.sequence = newSequencer(b.durable.mu.state.clone(), opts.Clock)
+	b.sequence = newSequencer(b.durable.mu.state.clone(), opts.Clock, b.keys, b.durable.appliedTo)
 	return b, nil
 }
 
@@ -104,10 +105,11 @@ func checkUnbegun(fs vfs.FS, dirs directories) error {
 func assemble(opts Options, dirs directories, s *state, held map[string]log.Position) *Broker {
 	b := &Broker{opts: opts, dirs: dirs, durable: newDurable(s, int64(opts.TailBytes)), budget: newBudget(int64(opts.TailBytes)), pins: newPins(held)}
 	b.space.opts = &b.opts
+	b.keys = newKeyIndex(opts.FS, dirs.keys)
 	b.applier = &applier{
 		opts: opts, dirs: dirs, durable: b.durable, budget: b.budget, pins: b.pins,
 		wake: make(chan struct{}, 1), stores: map[log.Partition]*segment.Store{}, touched: map[*segment.Store]bool{},
-		appended: s.sequence, finishAt: b.cut, kept: b.kept,
+		appended: s.sequence, finishAt: b.cut, kept: b.kept, keys: b.keys,
 	}
 	b.cleaner = &cleaner{broker: b, every: opts.CleanInterval, clock: opts.Clock, damaged: map[log.Partition]bool{}}
 	return b
@@ -131,6 +133,14 @@ func (b *Broker) openFiles(snap *snapshot) (err error) {
 		if err := store.Sweep(); err != nil {
 			return err
 		}
+	}
+	if b.keys.exists() {
+		if err := b.keys.open(); err != nil {
+			return err
+		}
+	}
+	if err := b.applier.refresh(); err != nil {
+		return err
 	}
 	s := b.durable.mu.state
 	rest := s.dropped[:0]
@@ -225,7 +235,9 @@ func (b *Broker) replayEntry(e log.Entry) (int64, error) {
 		}
 	}
 	s.apply(it)
-	b.applier.refresh()
+	if err := b.applier.refresh(); err != nil {
+		return 0, err
+	}
 	if err := b.applier.applyOne(&tailEntry{it.entry, it.parts, it.size}); err != nil {
 		return 0, err
 	}

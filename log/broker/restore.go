@@ -48,6 +48,7 @@ func Restore(ctx context.Context, opts Options, entries iter.Seq2[log.Entry, err
 	defer func() {
 		b.commits.Close()
 		b.applier.closeStores()
+		b.keys.close()
 		if b.journal != nil {
 			b.journal.Close()
 		}
@@ -105,7 +106,9 @@ func (r *restoring) add(e log.Entry) error {
 		return errs.New(errs.KindOf(err), "restore: append %v: %w", p, err)
 	}
 	s.apply(it)
-	r.broker.applier.refresh()
+	if err := r.broker.applier.refresh(); err != nil {
+		return err
+	}
 	if err := r.broker.applier.applyOne(&tailEntry{it.entry, it.parts, it.size}); err != nil {
 		return err
 	}

@@ -17,8 +17,9 @@ type sequencer struct {
 
 	mu struct {
 		sync.Mutex
-		state *state
-		queue []*item
+		state   *state
+		queue   []*item
+		pending pending // keys of what is queued, and of what the key index does not have yet
 		// durable is the sequence up to which tickets are done; waiting are tickets of duplicates whose first write is
 		// ordered and not yet durable, in order.
 		durable uint64
@@ -33,8 +34,9 @@ type follower struct {
 	ticket   *log.Ticket
 }
 
-func newSequencer(s *state, c clock.Clock) *sequencer {
+func newSequencer(s *state, c clock.Clock, index *keyIndex, applied func() uint64) *sequencer {
 	q := &sequencer{clock: c, wake: make(chan struct{}, 1)}
+	q.mu.pending.index, q.mu.pending.applied = index, applied
 	q.mu.state, q.mu.durable = s, s.sequence
 	return q
 }
@@ -48,7 +50,8 @@ func (q *sequencer) submit(it *item, expect []log.Expect) (ticket *log.Ticket, f
 		return nil, false, q.mu.closed
 	}
 	s := q.mu.state
-	if err := q.checkTargets(it, expect); err != nil {
+	o := &overlay{state: s}
+	if err := q.checkTargets(o, it); err != nil {
 		return nil, false, err
 	}
 	offsets := make([]int64, len(it.entry.Batches))
@@ -58,6 +61,9 @@ func (q *sequencer) submit(it *item, expect []log.Expect) (ticket *log.Ticket, f
 	}
 	if len(it.entry.Batches) == 0 {
 		return q.followLocked(last, offsets), false, nil
+	}
+	if err := q.checkExpectations(o, it, expect); err != nil {
+		return nil, false, err
 	}
 	now := max(q.clock.Now().UnixNano(), s.time)
 	if it.events, err = s.joinTxns(it, now); err != nil {
@@ -73,6 +79,7 @@ func (q *sequencer) submit(it *item, expect []log.Expect) (ticket *log.Ticket, f
 		}
 	}
 	s.apply(it)
+	q.mu.pending.add(it)
 	it.ticket = log.NewTicket(log.Appended{Position: it.entry.Position, Time: it.entry.Time, Offsets: offsets})
 	q.queueLocked(it)
 	return it.ticket, true, nil
@@ -169,29 +176,21 @@ func (q *sequencer) poke() {
 	}
 }
 
-// checkTargets checks topics, partitions and expectations. It changes nothing.
-func (q *sequencer) checkTargets(it *item, expect []log.Expect) error {
-	o := overlay{state: q.mu.state}
+// checkTargets checks topics and partitions, and reads the keys of topics that only the newest state says to have an index.
+func (q *sequencer) checkTargets(o *overlay, it *item) error {
 	for i := range it.topics {
 		if err := o.check(&it.topics[i]); err != nil {
 			return err
 		}
 	}
 	for i := range it.entry.Batches {
-		if p := it.entry.Batches[i].Partition; !o.exists(p) {
+		p := it.entry.Batches[i].Partition
+		if !o.exists(p) {
 			return unknownPartition(p)
 		}
-	}
-	for _, e := range expect {
-		if e.Key != nil {
-			return errs.New(errs.Unsupported, "an expectation on a key needs a topic with a key index, which is not built yet")
-		}
-		if !o.exists(e.Partition) {
-			return unknownPartition(e.Partition)
-		}
-		if next := o.state.next(e.Partition); e.NextOffset >= 0 && e.NextOffset != next {
-			return errs.New(errs.Conflict, "%w: the next offset of %s/%d is %d, expected %d",
-				log.ErrExpectation, e.Partition.Topic, e.Partition.Index, next, e.NextOffset)
+		_, indexed := q.mu.pending.index.get(p)
+		if err := it.parts[i].readKeys(o.topic(p.Topic), indexed != nil, it.entry.Batches[i].Batch); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -288,6 +287,7 @@ func (q *sequencer) revert(s *state, cause error) []*item {
 	// Ids that were given out stay given out, whatever became of their allocation.
 	s.producerIDs = max(s.producerIDs, q.mu.state.producerIDs)
 	q.mu.state = s
+	q.mu.pending.revert(s.sequence)
 	for _, f := range q.mu.waiting {
 		f.ticket.Complete(cause)
 	}

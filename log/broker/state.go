@@ -248,6 +248,14 @@ func (o *overlay) exists(p log.Partition) bool {
 	return o.state.partitions[p] != nil
 }
 
+// topic gives a topic that exists as the append leaves it.
+func (o *overlay) topic(id log.TopicID) *log.Topic {
+	if t, ok := o.topics[id]; ok {
+		return &log.Topic{ID: id, Name: t.Name, Partitions: t.Partitions, Config: t.Config}
+	}
+	return o.state.topics[id]
+}
+
 // next is the next offset of p.
 func (s *state) next(p log.Partition) int64 {
 	if ps := s.partitions[p]; ps != nil {

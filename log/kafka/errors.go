@@ -26,7 +26,7 @@ func kafkaError(err error) *kerr.Error {
 		return known
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return kerr.RequestTimedOut // the server is stopping, and an answer got out all the same
-	case errors.As(err, &refused), errors.Is(err, log.ErrInvalidRecord):
+	case errors.As(err, &refused), errors.Is(err, log.ErrInvalidRecord), errors.Is(err, log.ErrExpectation):
 		return kerr.InvalidRecord
 	case errors.Is(err, log.ErrCorruptBatch):
 		return kerr.CorruptMessage

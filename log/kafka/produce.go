@@ -175,6 +175,15 @@ func refuse(a *kmsg.ProduceResponseTopicPartition, err error) {
 		e.RelativeOffset, e.ErrorMessage = int32(refused.Index), &refused.Message
 		a.ErrorRecords = append(a.ErrorRecords, e)
 	}
+	var expected *log.ExpectationError
+	if errors.As(err, &expected) {
+		for _, u := range expected.Unmet {
+			text := u.String()
+			e := kmsg.NewProduceResponseTopicPartitionErrorRecord()
+			e.RelativeOffset, e.ErrorMessage = int32(u.Record), &text
+			a.ErrorRecords = append(a.ErrorRecords, e)
+		}
+	}
 }
 
 // finish waits for the tickets and answers; with acks=0 there is no answer, and a fault ends the connection: the only way

@@ -24,13 +24,14 @@ const (
 	Topics                              // catalog records create and drop topics
 	Deletion                            // DeleteRecords
 	Transactions                        // InitTxn, AddTxnPartitions, EndTxn
+	KeyIndex                            // Expect.Key, log.KeyReader
 
-	Everything = Restart | Idempotence | Attachments | NextOffset | Topics | Deletion | Transactions
+	Everything = Restart | Idempotence | Attachments | NextOffset | Topics | Deletion | Transactions | KeyIndex
 )
 
 var capabilityNames = map[Capability]string{
 	Restart: "restart", Idempotence: "idempotence", Attachments: "attachments", NextOffset: "next offset expectations", Topics: "topics",
-	Deletion: "deletion of records", Transactions: "Kafka transactions",
+	Deletion: "deletion of records", Transactions: "Kafka transactions", KeyIndex: "key indexes",
 }
 
 // Instance is one log, with its data.
@@ -89,6 +90,10 @@ var cases = []struct {
 	{"Properties", 0, testProperties},
 	{"DeleteRecords", Deletion, testDeleteRecords},
 	{"Transactions", Transactions, testTransactions},
+	{"KeyExpectations", KeyIndex | Topics, testKeyExpectations},
+	{"KeyExpectationsTransactions", KeyIndex | Topics | Transactions, testKeysOfTransactions},
+	{"KeyIndexLater", KeyIndex | Topics | Deletion, testKeyIndexLater},
+	{"ExpectationHeaders", KeyIndex | Topics, testExpectationHeaders},
 }
 
 // contract is embedded under this name because testing.T has a method Log.
