@@ -87,8 +87,8 @@ func (a *applier) refresh() error {
 		return nil
 	}
 	indexed := map[log.Partition]bool{}
-	a.rolls, a.rollsOf = make(map[log.TopicID]roll, len(s.topics)), s.changes
-	for id, t := range s.topics {
+	a.rolls, a.rollsOf = make(map[log.TopicID]roll, len(s.topics.ByID)), s.changes
+	for id, t := range s.topics.ByID {
 		r := roll{age: time.Duration(min(t.Number("segment.ms"), math.MaxInt64/int64(time.Millisecond))) * time.Millisecond}
 		if _, set := t.Config["segment.bytes"]; set {
 			r.bytes = t.Number("segment.bytes")

@@ -9,9 +9,9 @@ import (
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/internal/limit"
 	"github.com/miracledb/miracledb/log"
+	"github.com/miracledb/miracledb/log/admission"
 	"github.com/miracledb/miracledb/log/commits"
 	"github.com/miracledb/miracledb/log/journal"
-	"github.com/miracledb/miracledb/log/record"
 )
 
 // Broker is the embedded log. Open recovers, Run makes appends durable until its context ends, Close lets go of the
@@ -26,8 +26,8 @@ type Broker struct {
 	durable  *durable
 	budget   *budget
 	applier  *applier
-	notify   notifications
-	hooks    hooks
+	notify   admission.Notifications
+	hooks    admission.Hooks
 	ids      producerIDs
 	pins     *pins
 	cleaner  *cleaner
@@ -78,47 +78,17 @@ func (b *Broker) Submit(ctx context.Context, a log.Append) (*log.Ticket, error) 
 	return ticket, nil
 }
 
-// Produce: see log.Log. Beyond Submit it refuses internal topics, transaction markers, and batches over the topic's
-// max.message.bytes.
+// Produce: see log.Log.
 func (b *Broker) Produce(ctx context.Context, a log.Append) (*log.Ticket, error) {
-	seen := map[log.TopicID]bool{}
-	submit := func(a log.Append) (*log.Ticket, error) { return b.Submit(ctx, a) }
-	for i := range a.Batches {
-		pb := &a.Batches[i]
-		topic, ok := b.TopicByID(pb.Partition.Topic)
-		if !ok {
-			return nil, unknownPartition(pb.Partition)
-		}
-		if topic.Internal {
-			return nil, errs.New(errs.Denied, "topic %s is internal: clients cannot write to it", topic.Name)
-		}
-		hook := b.hooks.get(topic.ID)
-		if err := checkProduced(topic, pb.Batch, hook != nil); err != nil {
-			return nil, err
-		}
-		if seen[topic.ID] {
-			continue
-		}
-		seen[topic.ID] = true
-		if hook != nil && !transactional(pb.Batch) { // those are admitted when they are committed
-			inner := submit
-			submit = func(a log.Append) (*log.Ticket, error) { return hook(ctx, a, inner) }
-		}
-	}
-	return submit(a)
-}
-
-func transactional(p []byte) bool {
-	b, err := record.ParseHeader(p)
-	return err == nil && b.Transactional()
+	return b.hooks.Produce(ctx, b, a)
 }
 
 // Admit: see log.Log.
-func (b *Broker) Admit(topic log.TopicID, hook log.AdmissionHook) { b.hooks.set(topic, hook) }
+func (b *Broker) Admit(topic log.TopicID, hook log.AdmissionHook) { b.hooks.Set(topic, hook) }
 
 // Notify: see log.Log.
 func (b *Broker) Notify(ps []log.Partition, ch chan<- struct{}) (cancel func()) {
-	return b.notify.add(ps, ch)
+	return b.notify.Add(ps, ch)
 }
 
 // End: see log.Log.

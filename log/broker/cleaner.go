@@ -9,6 +9,7 @@ import (
 	"github.com/miracledb/miracledb/internal/clock"
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/log"
+	"github.com/miracledb/miracledb/log/admission"
 	"github.com/miracledb/miracledb/log/segment"
 )
 
@@ -202,7 +203,7 @@ func (b *Broker) DeleteRecords(ctx context.Context, p log.Partition, before int6
 	if before > bounds.Start {
 		err = b.change(ctx, func(s *state) ([]event, error) {
 			if s.partitions[p] == nil {
-				return nil, unknownPartition(p)
+				return nil, admission.UnknownPartition(p)
 			}
 			return []event{startMoved{p, before}}, nil
 		})

@@ -117,7 +117,9 @@ func (b *Broker) commitGroup(items []*item, buffer *[]byte) (n int, err error) {
 		it.ticket.Complete(nil)
 	}
 	b.sequence.done(last)
-	b.notify.send(group)
+	for _, it := range group {
+		b.notify.Send(&it.entry)
+	}
 	b.applier.poke()
 	if b.journal.End().File != place.File {
 		b.sequence.expire()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/miracledb/miracledb/log"
+	"github.com/miracledb/miracledb/log/admission"
 	"github.com/miracledb/miracledb/log/segment"
 )
 
@@ -169,8 +170,8 @@ func (d *durable) endLocked() log.Position {
 func (d *durable) topics() []log.Topic {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	out := make([]log.Topic, 0, len(d.mu.state.topics))
-	for _, t := range d.mu.state.topics {
+	out := make([]log.Topic, 0, len(d.mu.state.topics.ByID))
+	for _, t := range d.mu.state.topics.ByID {
 		out = append(out, *t)
 	}
 	slices.SortFunc(out, func(a, b log.Topic) int { return strings.Compare(a.Name, b.Name) })
@@ -180,7 +181,7 @@ func (d *durable) topics() []log.Topic {
 func (d *durable) topic(name string) (log.Topic, bool) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	if t := d.mu.state.topics[d.mu.state.names[name]]; t != nil {
+	if t := d.mu.state.topics.ByID[d.mu.state.topics.Names[name]]; t != nil {
 		return *t, true
 	}
 	return log.Topic{}, false
@@ -189,7 +190,7 @@ func (d *durable) topic(name string) (log.Topic, bool) {
 func (d *durable) topicByID(id log.TopicID) (log.Topic, bool) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	if t := d.mu.state.topics[id]; t != nil {
+	if t := d.mu.state.topics.ByID[id]; t != nil {
 		return *t, true
 	}
 	return log.Topic{}, false
@@ -200,7 +201,7 @@ func (d *durable) bounds(p log.Partition) (log.Bounds, error) {
 	defer d.mu.RUnlock()
 	ps := d.mu.state.partitions[p]
 	if ps == nil {
-		return log.Bounds{}, unknownPartition(p)
+		return log.Bounds{}, admission.UnknownPartition(p)
 	}
 	clean := max(ps.clean, ps.start)
 	if v := d.mu.partitions[p]; v != nil && v.store != nil {

@@ -8,8 +8,10 @@ import (
 
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/log"
+	"github.com/miracledb/miracledb/log/admission"
 	"github.com/miracledb/miracledb/log/keys"
 	"github.com/miracledb/miracledb/log/record"
+	"github.com/miracledb/miracledb/log/topics"
 )
 
 // keyRead is what was read of a part's records: their keys, and the conditions in their headers.
@@ -277,22 +279,22 @@ func (p *partitionState) hasAborted(e keys.Entry) bool {
 }
 
 // checkExpectations checks the conditions of an append and of its records against everything ordered.
-func (q *sequencer) checkExpectations(o *overlay, it *item, expect []log.Expect) error {
+func (q *sequencer) checkExpectations(o *topics.Overlay, it *item, expect []log.Expect) error {
 	var unmet []log.Unmet
 	for i, e := range expect {
-		if !o.exists(e.Partition) {
-			return unknownPartition(e.Partition)
+		if !o.Exists(e.Partition) {
+			return admission.UnknownPartition(e.Partition)
 		}
-		if next := o.state.next(e.Partition); e.NextOffset >= 0 && e.NextOffset != next {
+		if next := q.mu.state.next(e.Partition); e.NextOffset >= 0 && e.NextOffset != next {
 			unmet = append(unmet, log.Unmet{Expect: log.Expect{Partition: e.Partition, NextOffset: e.NextOffset}, Record: -1, Index: i, Actual: next})
 		}
 		if e.Key == nil {
 			continue
 		}
-		if t := o.topic(e.Partition.Topic); !t.Enabled(log.ConfigKeyIndex) {
+		if t := o.Topic(e.Partition.Topic); !t.Enabled(log.ConfigKeyIndex) {
 			return noKeyIndex(t.Name)
 		}
-		last, open, err := q.mu.pending.newest(o.state, keyPlace{e.Partition, keys.NameOf(e.Key)}, it.transactionOf(e.Partition))
+		last, open, err := q.mu.pending.newest(q.mu.state, keyPlace{e.Partition, keys.NameOf(e.Key)}, it.transactionOf(e.Partition))
 		if err != nil {
 			return err
 		}
@@ -319,7 +321,7 @@ func (it *item) transactionOf(p log.Partition) int64 {
 }
 
 // checkHeaders checks the conditions of records, each as if the records before it had been appended.
-func (q *sequencer) checkHeaders(o *overlay, it *item, unmet []log.Unmet) ([]log.Unmet, error) {
+func (q *sequencer) checkHeaders(o *topics.Overlay, it *item, unmet []log.Unmet) ([]log.Unmet, error) {
 	conditional := false
 	for i := range it.parts {
 		conditional = conditional || it.parts[i].read != nil && len(it.parts[i].read.expect) > 0
@@ -332,7 +334,7 @@ func (q *sequencer) checkHeaders(o *overlay, it *item, unmet []log.Unmet) ([]log
 		pb, read := &it.entry.Batches[i], it.parts[i].read
 		base, again := next[pb.Partition]
 		if !again {
-			base = o.state.next(pb.Partition)
+			base = q.mu.state.next(pb.Partition)
 		}
 		next[pb.Partition] = base + int64(pb.Records)
 		if read == nil {
@@ -348,7 +350,7 @@ func (q *sequencer) checkHeaders(o *overlay, it *item, unmet []log.Unmet) ([]log
 				u.Expect.NextOffset, u.Expect.Key, u.Expect.LastOffset = -1, e.key, e.want
 				place, err, seen := keyPlace{pb.Partition, keys.NameOf(e.key)}, error(nil), false
 				if u.Actual, seen = before[place]; !seen {
-					u.Actual, u.Open, err = q.mu.pending.newest(o.state, place, it.parts[i].transaction())
+					u.Actual, u.Open, err = q.mu.pending.newest(q.mu.state, place, it.parts[i].transaction())
 				}
 				if err != nil {
 					return nil, err

@@ -1,14 +1,12 @@
 package broker
 
 import (
-	"encoding/json"
-	"strconv"
 	"time"
 
 	"github.com/miracledb/miracledb/internal/errs"
-	"github.com/miracledb/miracledb/internal/limit"
 	"github.com/miracledb/miracledb/log"
 	"github.com/miracledb/miracledb/log/record"
+	"github.com/miracledb/miracledb/log/topics"
 )
 
 // item is one append on its way through the stages.
@@ -70,23 +68,11 @@ func inspect(a log.Append) (*item, error) {
 func recovered(e log.Entry) (*item, error) {
 	it := &item{entry: e, parts: make([]part, len(e.Batches))}
 	for i := range e.Batches {
-		if err := it.inspectBatch(i, parseChecked, appended); err != nil {
+		if err := it.inspectBatch(i, record.ParseChecked, appended); err != nil {
 			return nil, errs.New(errs.Corrupt, "append %v: %w", e.Position, err)
 		}
 	}
 	return it, nil
-}
-
-// parseChecked is record.Parse for bytes whose CRC was checked before.
-func parseChecked(p []byte) (record.Batch, []byte, error) {
-	b, err := record.ParseHeader(p)
-	if err == nil && b.Bytes == nil {
-		err = errs.New(errs.Invalid, "%w: cut short", log.ErrCorruptBatch)
-	}
-	if err != nil {
-		return b, nil, err
-	}
-	return b, p[len(b.Bytes):], nil
 }
 
 // appended and kept are what inspectBatch asks of a batch: one that is appended is whole, one that was kept may have lost
@@ -129,35 +115,13 @@ func (it *item) inspectBatch(i int, parse func([]byte) (record.Batch, []byte, er
 			pt.transactional = b.Transactional()
 		}
 		if pb.Partition.Topic == log.CatalogTopicID {
-			if err := it.readTopics(b); err != nil {
+			if it.topics, err = topics.Records(it.topics, b); err != nil {
 				return err
 			}
 		}
 		rest = next
 	}
 	return nil
-}
-
-// readTopics takes the topic changes out of a batch of catalog records.
-func (it *item) readTopics(b record.Batch) error {
-	var records record.Iterator
-	if err := records.Reset(b); err != nil {
-		return err
-	}
-	for records.Next() {
-		value := records.Record().Value
-		if value == nil {
-			continue
-		}
-		var c log.CatalogRecord
-		if err := json.Unmarshal(value, &c); err != nil {
-			return errs.New(errs.Invalid, "%w: catalog record: %w", log.ErrInvalidRecord, err)
-		}
-		if c.Topic != nil {
-			it.topics = append(it.topics, *c.Topic)
-		}
-	}
-	return records.Err()
 }
 
 // place gives the item its offsets, Position and time: in the batches too.
@@ -176,7 +140,7 @@ func (it *item) place(s *state, now int64) {
 		}
 		pb.BaseOffset = next
 		appendTime := false
-		if t := s.topics[pb.Partition.Topic]; t != nil {
+		if t := s.topics.ByID[pb.Partition.Topic]; t != nil {
 			appendTime = t.Config["message.timestamp.type"] == "LogAppendTime"
 		}
 		for rest := pb.Batch; len(rest) > 0; {
@@ -194,12 +158,4 @@ func (it *item) place(s *state, now int64) {
 			placed[pb.Partition] = next
 		}
 	}
-}
-
-// maxMessageBytes is the limit that a topic puts on a produced batch.
-func maxMessageBytes(t log.Topic) int64 {
-	if n, err := strconv.ParseInt(t.Config["max.message.bytes"], 10, 64); err == nil && n >= 0 {
-		return min(n, int64(limit.KafkaRequest))
-	}
-	return int64(limit.RecordBatch)
 }

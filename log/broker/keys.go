@@ -9,6 +9,7 @@ import (
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/internal/vfs"
 	"github.com/miracledb/miracledb/log"
+	"github.com/miracledb/miracledb/log/admission"
 	"github.com/miracledb/miracledb/log/keys"
 	"github.com/miracledb/miracledb/log/record"
 )
@@ -337,7 +338,7 @@ func (b *Broker) KeyOffsets(ctx context.Context, p log.Partition, key []byte, be
 	topic, ok := b.TopicByID(p.Topic)
 	switch {
 	case !ok || p.Index < 0 || p.Index >= topic.Partitions:
-		return nil, unknownPartition(p)
+		return nil, admission.UnknownPartition(p)
 	case !topic.Enabled(log.ConfigKeyIndex):
 		return nil, noKeyIndex(topic.Name)
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/internal/limit"
 	"github.com/miracledb/miracledb/log"
+	"github.com/miracledb/miracledb/log/admission"
 	"github.com/miracledb/miracledb/log/commits"
 	"github.com/miracledb/miracledb/log/record"
 	"github.com/miracledb/miracledb/log/segment"
@@ -32,11 +33,11 @@ func (b *Broker) Read(ctx context.Context, p log.Partition, offset int64, lim lo
 	ps := d.mu.state.partitions[p]
 	if ps == nil {
 		d.mu.RUnlock()
-		return nil, unknownPartition(p)
+		return nil, admission.UnknownPartition(p)
 	}
 	if offset < ps.start || offset > ps.next {
 		defer d.mu.RUnlock()
-		return nil, outOfRange(p, offset, ps.start, ps.next)
+		return nil, admission.OutOfRange(p, offset, ps.start, ps.next)
 	}
 	if offset == ps.next {
 		d.mu.RUnlock()
@@ -57,15 +58,10 @@ func (b *Broker) Read(ctx context.Context, p log.Partition, offset int64, lim lo
 		case berr != nil:
 			return nil, berr // dropped meanwhile
 		case err == nil && offset < bounds.Start:
-			return nil, outOfRange(p, offset, bounds.Start, bounds.End) // given up meanwhile
+			return nil, admission.OutOfRange(p, offset, bounds.Start, bounds.End) // given up meanwhile
 		}
 	}
 	return out, err
-}
-
-func outOfRange(p log.Partition, offset, start, end int64) error {
-	return errs.New(errs.NotFound, "%w: offset %d of %s partition %d, kept are %d to %d",
-		log.ErrOffsetOutOfRange, offset, p.Topic, p.Index, start, end)
 }
 
 // readTail copies whole record batches from memory, from the one that holds offset on.
@@ -306,7 +302,7 @@ func (b *Broker) OffsetForTime(p log.Partition, ms int64) (offset, timestamp int
 	ps := d.mu.state.partitions[p]
 	if ps == nil {
 		d.mu.RUnlock()
-		return 0, 0, unknownPartition(p)
+		return 0, 0, admission.UnknownPartition(p)
 	}
 	start := ps.start
 	var store *segment.Store
@@ -351,11 +347,11 @@ func (b *Broker) PositionOf(p log.Partition, offset int64) (log.Position, error)
 	ps := d.mu.state.partitions[p]
 	if ps == nil {
 		d.mu.RUnlock()
-		return log.Position{}, unknownPartition(p)
+		return log.Position{}, admission.UnknownPartition(p)
 	}
 	if offset < ps.start {
 		defer d.mu.RUnlock()
-		return log.Position{}, outOfRange(p, offset, ps.start, ps.next)
+		return log.Position{}, admission.OutOfRange(p, offset, ps.start, ps.next)
 	}
 	if ps.next == ps.start {
 		d.mu.RUnlock()

@@ -7,9 +7,11 @@ import (
 
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/log"
+	"github.com/miracledb/miracledb/log/admission"
 	"github.com/miracledb/miracledb/log/commits"
 	"github.com/miracledb/miracledb/log/journal"
 	"github.com/miracledb/miracledb/log/record"
+	"github.com/miracledb/miracledb/log/topics"
 )
 
 // restoredProducerGap is left free above the highest producer id that a restored record names: ids that had been given
@@ -145,16 +147,16 @@ func (r *restoring) batch(it *item, i int) error {
 // topics checks that the batches fit the partitions, counting the topics that the same append makes.
 func (r *restoring) topics(it *item) error {
 	s := r.broker.durable.mu.state
-	o := overlay{state: s}
+	o := topics.Overlay{Set: s.topics}
 	for i := range it.topics {
-		if err := o.check(&it.topics[i]); err != nil {
+		if err := o.Check(&it.topics[i]); err != nil {
 			return err
 		}
 	}
 	for i := range it.entry.Batches {
 		pb := &it.entry.Batches[i]
-		if !o.exists(pb.Partition) {
-			return unknownPartition(pb.Partition)
+		if !o.Exists(pb.Partition) {
+			return admission.UnknownPartition(pb.Partition)
 		}
 		ps := s.partitions[pb.Partition]
 		switch {

@@ -8,6 +8,8 @@ import (
 	"github.com/miracledb/miracledb/internal/clock"
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/log"
+	"github.com/miracledb/miracledb/log/admission"
+	"github.com/miracledb/miracledb/log/topics"
 )
 
 // sequencer gives appends their place before they are durable. Its state is that of everything ordered.
@@ -50,7 +52,7 @@ func (q *sequencer) submit(it *item, expect []log.Expect) (ticket *log.Ticket, f
 		return nil, false, q.mu.closed
 	}
 	s := q.mu.state
-	o := &overlay{state: s}
+	o := &topics.Overlay{Set: s.topics}
 	if err := q.checkTargets(o, it); err != nil {
 		return nil, false, err
 	}
@@ -177,19 +179,19 @@ func (q *sequencer) poke() {
 }
 
 // checkTargets checks topics and partitions, and reads the keys of topics that only the newest state says to have an index.
-func (q *sequencer) checkTargets(o *overlay, it *item) error {
+func (q *sequencer) checkTargets(o *topics.Overlay, it *item) error {
 	for i := range it.topics {
-		if err := o.check(&it.topics[i]); err != nil {
+		if err := o.Check(&it.topics[i]); err != nil {
 			return err
 		}
 	}
 	for i := range it.entry.Batches {
 		p := it.entry.Batches[i].Partition
-		if !o.exists(p) {
-			return unknownPartition(p)
+		if !o.Exists(p) {
+			return admission.UnknownPartition(p)
 		}
 		_, indexed := q.mu.pending.index.get(p)
-		if err := it.parts[i].readKeys(o.topic(p.Topic), indexed != nil, it.entry.Batches[i].Batch); err != nil {
+		if err := it.parts[i].readKeys(o.Topic(p.Topic), indexed != nil, it.entry.Batches[i].Batch); err != nil {
 			return err
 		}
 	}
@@ -325,10 +327,6 @@ func (q *sequencer) expire() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.mu.state.expire()
-}
-
-func unknownPartition(p log.Partition) error {
-	return errs.New(errs.NotFound, "%w: %s partition %d", log.ErrUnknownPartition, p.Topic, p.Index)
 }
 
 // budget bounds the bytes of appends that are not yet in segments.

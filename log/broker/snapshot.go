@@ -48,8 +48,8 @@ func (s *state) encode(e *encoder) {
 	e.uint(s.sequence)
 	e.int(s.time)
 	e.int(s.producerIDs)
-	e.uint(uint64(len(s.topics)))
-	for _, t := range s.topics {
+	e.uint(uint64(len(s.topics.ByID)))
+	for _, t := range s.topics.ByID {
 		encodeTopic(e, t)
 	}
 	e.uint(uint64(len(s.dropped)))
@@ -151,7 +151,7 @@ func decodeState(d *decoder, version uint32) *state {
 	s.term, s.sequence, s.time, s.producerIDs = d.uint(), d.uint(), d.int(), d.int()
 	for range d.count() {
 		t := decodeTopic(d)
-		s.topics[t.ID], s.names[t.Name] = &t, t.ID
+		s.topics.ByID[t.ID], s.topics.Names[t.Name] = &t, t.ID
 	}
 	for range d.count() {
 		s.dropped = append(s.dropped, droppedTopic{decodeTopic(d), d.position()})

@@ -1,14 +1,12 @@
 package broker
 
 import (
-	"encoding/hex"
 	"maps"
-	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/log"
+	"github.com/miracledb/miracledb/log/topics"
 )
 
 const (
@@ -17,9 +15,6 @@ const (
 	producerWindow = 5
 	// producerExpiry is producer.id.expiration.ms.
 	producerExpiry = int64(24 * 3600 * 1e9)
-	// maxPartitions bounds one topic; a client chooses the number.
-	maxPartitions = 10_000
-	maxConfigs    = 256
 )
 
 // state is a deterministic function of the appends up to its sequence. There are two: the sequencer's, which is ahead,
@@ -33,8 +28,7 @@ type state struct {
 	// producerIDs is the first producer id not yet allocated.
 	producerIDs int64
 
-	topics     map[log.TopicID]*log.Topic
-	names      map[string]log.TopicID
+	topics     topics.Set
 	partitions map[log.Partition]*partitionState
 	txns       map[string]*txn
 	txnOf      map[int64]*txn // by producer id
@@ -80,18 +74,18 @@ type rememberedWrite struct {
 func newState() *state {
 	s := &state{
 		epoch: 1, term: 1, epochs: []epochStart{{1, 1}},
-		topics: map[log.TopicID]*log.Topic{}, names: map[string]log.TopicID{}, partitions: map[log.Partition]*partitionState{},
+		topics: topics.NewSet(), partitions: map[log.Partition]*partitionState{},
 		txns: map[string]*txn{}, txnOf: map[int64]*txn{},
 		properties: &log.Properties{Values: map[string][]byte{}},
 	}
-	s.create(log.Topic{ID: log.CatalogTopicID, Name: log.CatalogTopic, Partitions: 1, Internal: true}, 0)
+	s.grow(log.CatalogTopicID, 0, 1)
 	return s
 }
 
-func (s *state) create(t log.Topic, from int32) {
-	s.topics[t.ID], s.names[t.Name] = &t, t.ID
-	for i := from; i < t.Partitions; i++ {
-		s.partitions[log.Partition{Topic: t.ID, Index: i}] = &partitionState{}
+// grow makes the partitions of a topic from one index to before another.
+func (s *state) grow(id log.TopicID, from, to int32) {
+	for i := from; i < to; i++ {
+		s.partitions[log.Partition{Topic: id, Index: i}] = &partitionState{}
 	}
 }
 
@@ -154,106 +148,20 @@ func (s *state) expire() {
 
 func (s *state) applyTopic(r log.TopicRecord, at log.Position) {
 	s.changes++
-	id, _ := parseTopicID(r.ID)
-	old := s.topics[id]
-	if r.Dropped {
-		if old == nil {
-			return
-		}
-		delete(s.topics, id)
-		delete(s.names, old.Name)
+	id, _ := topics.ParseID(r.ID)
+	old := s.topics.Apply(r)
+	switch {
+	case r.Dropped && old == nil:
+	case r.Dropped:
 		for i := range old.Partitions {
 			delete(s.partitions, log.Partition{Topic: id, Index: i})
 		}
 		s.dropped = append(s.dropped, droppedTopic{*old, at})
-		return
+	case old == nil:
+		s.grow(id, 0, r.Partitions)
+	default:
+		s.grow(id, old.Partitions, r.Partitions)
 	}
-	from := int32(0)
-	if old != nil {
-		from = old.Partitions
-		delete(s.names, old.Name)
-	}
-	s.create(log.Topic{
-		ID: id, Name: r.Name, Partitions: r.Partitions, Config: r.Config, Internal: strings.HasPrefix(r.Name, "__"),
-	}, from)
-}
-
-var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
-
-// overlay is what the topic changes of one append make of the state while it is being checked.
-type overlay struct {
-	state  *state
-	topics map[log.TopicID]*log.TopicRecord
-	names  map[string]log.TopicID // a zero id: free
-}
-
-// check adds a topic change to the overlay. Errors: ErrInvalidTopic, ErrTopicExists, ErrUnknownPartition.
-func (o *overlay) check(r *log.TopicRecord) error {
-	id, err := parseTopicID(r.ID)
-	switch {
-	case err != nil:
-		return err
-	case id == log.CatalogTopicID:
-		return errs.New(errs.Denied, "%w: the topic %s cannot be changed", log.ErrInvalidTopic, log.CatalogTopic)
-	}
-	var old log.Topic
-	known := false
-	if t := o.state.topics[id]; t != nil {
-		old, known = *t, true
-	}
-	if t, ok := o.topics[id]; ok {
-		old, known = log.Topic{Name: t.Name, Partitions: t.Partitions}, !t.Dropped
-	}
-	if o.topics == nil {
-		o.topics, o.names = map[log.TopicID]*log.TopicRecord{}, map[string]log.TopicID{}
-	}
-	if r.Dropped {
-		if !known {
-			return errs.New(errs.NotFound, "%w: topic %q (%s) does not exist", log.ErrUnknownPartition, r.Name, r.ID)
-		}
-		o.topics[id], o.names[old.Name] = r, log.TopicID{}
-		return nil
-	}
-	holder, taken := o.names[r.Name]
-	if !taken {
-		holder = o.state.names[r.Name]
-	}
-	switch {
-	case !topicName.MatchString(r.Name) || r.Name == "." || r.Name == "..":
-		return errs.New(errs.Invalid, "%w: %q is no topic name: 1 to 249 of a-z, A-Z, 0-9, '.', '_', '-'", log.ErrInvalidTopic, r.Name)
-	case !holder.IsZero() && holder != id:
-		return errs.New(errs.Exists, "%w: %q", log.ErrTopicExists, r.Name)
-	case r.Partitions < 1 || r.Partitions > maxPartitions:
-		return errs.New(errs.Invalid, "%w: %q with %d partitions, want 1 to %d", log.ErrInvalidTopic, r.Name, r.Partitions, maxPartitions)
-	case known && r.Partitions < old.Partitions:
-		return errs.New(errs.Invalid, "%w: %q has %d partitions, %d would lose some", log.ErrInvalidTopic, r.Name, old.Partitions, r.Partitions)
-	case len(r.Config) > maxConfigs:
-		return errs.New(errs.Limit, "%w: %q has %d settings, the limit is %d", log.ErrInvalidTopic, r.Name, len(r.Config), maxConfigs)
-	}
-	if err := log.CheckConfig(r.Config); err != nil {
-		return err
-	}
-	if known && old.Name != r.Name {
-		o.names[old.Name] = log.TopicID{}
-	}
-	o.topics[id], o.names[r.Name] = r, id
-	return nil
-}
-
-// exists reports whether the append may write to p.
-func (o *overlay) exists(p log.Partition) bool {
-	if t, ok := o.topics[p.Topic]; ok {
-		return !t.Dropped && p.Index >= 0 && p.Index < t.Partitions
-	}
-	return o.state.partitions[p] != nil
-}
-
-// topic gives a topic that exists as the append leaves it.
-func (o *overlay) topic(id log.TopicID) *log.Topic {
-	if t, ok := o.topics[id]; ok {
-		return &log.Topic{ID: id, Name: t.Name, Partitions: t.Partitions, Config: t.Config}
-	}
-	return o.state.topics[id]
 }
 
 // next is the next offset of p.
@@ -317,12 +225,4 @@ func (s *state) epochAt(sequence uint64) uint32 {
 // holds reports whether p is a Position of this history: the zero one, or of an append that was not restored away.
 func (s *state) holds(p log.Position) bool {
 	return p.Sequence == 0 || p.Epoch == s.epochAt(p.Sequence)
-}
-
-func parseTopicID(text string) (id log.TopicID, err error) {
-	n, err := hex.Decode(id[:], []byte(text[:min(len(text), 2*len(id))]))
-	if err != nil || n != len(id) || len(text) != 2*len(id) || id.IsZero() {
-		return log.TopicID{}, errs.New(errs.Invalid, "%w: %q is no topic id: want 32 hex digits", log.ErrInvalidTopic, text)
-	}
-	return id, nil
 }

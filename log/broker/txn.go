@@ -11,6 +11,7 @@ import (
 
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/log"
+	"github.com/miracledb/miracledb/log/admission"
 	"github.com/miracledb/miracledb/log/record"
 )
 
@@ -191,9 +192,9 @@ func (e *ending) decide(s *state, now int64) (batches []log.PartitionBatch, even
 }
 
 func (e *ending) offsetBatch(s *state, t *txn, now int64) (pb log.PartitionBatch, err error) {
-	topic, ok := s.names[log.OffsetsTopic]
+	topic, ok := s.topics.Names[log.OffsetsTopic]
 	if !ok {
-		return pb, unknownPartition(log.Partition{})
+		return pb, admission.UnknownPartition(log.Partition{})
 	}
 	var b record.Builder
 	for _, key := range slices.Sorted(maps.Keys(t.offsets)) {
@@ -243,11 +244,11 @@ func (b *Broker) transact(ctx context.Context, decide func(s *state, now int64) 
 
 // AdmitTxns sets the hook that the commits of Kafka transactions go through which have records for a topic that has an
 // admission hook.
-func (b *Broker) AdmitTxns(hook log.TxnHook) { b.hooks.setTxn(hook) }
+func (b *Broker) AdmitTxns(hook log.TxnHook) { b.hooks.SetTxn(hook) }
 
 // admitEnd submits an EndTxn, through the hook when it commits records of topics that have one.
 func (b *Broker) admitEnd(ctx context.Context, e *ending, submit func() (*log.Ticket, error)) (*log.Ticket, error) {
-	hook := b.hooks.txn()
+	hook := b.hooks.Txn()
 	if hook == nil || !e.commit {
 		return submit()
 	}
@@ -287,7 +288,7 @@ func (b *Broker) hookedRanges(id string) (ranges []log.TxnRange, last uint64) {
 	}
 	for p := range t.partitions {
 		ps := q.mu.state.partitions[p]
-		if ps == nil || b.hooks.get(p.Topic) == nil {
+		if ps == nil || b.hooks.Get(p.Topic) == nil {
 			continue
 		}
 		if first, has := ps.open[t.producer.ID]; has {

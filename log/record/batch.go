@@ -137,6 +137,18 @@ func Parse(p []byte) (b Batch, rest []byte, err error) {
 	return b, p[len(b.Bytes):], nil
 }
 
+// ParseChecked is Parse for bytes whose CRC was checked before.
+func ParseChecked(p []byte) (b Batch, rest []byte, err error) {
+	b, err = ParseHeader(p)
+	if err == nil && b.Bytes == nil {
+		err = corrupt("cut short: %d of %d bytes", len(p), Size(p))
+	}
+	if err != nil {
+		return b, nil, err
+	}
+	return b, p[len(b.Bytes):], nil
+}
+
 // ValidateProduced checks what the log asks of a batch that is appended, beyond Parse: records are there and take dense
 // offsets, and the idempotent producer's fields fit each other. Errors are ErrInvalidRecord.
 func (b *Batch) ValidateProduced() error {
