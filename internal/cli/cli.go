@@ -58,7 +58,7 @@ query tables and live views with psql, follow changes over WebSocket, restore to
 		return usage{fmt.Errorf("%w\nhint: see %s --help", err, c.CommandPath())}
 	})
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(newServe(), newDemo(), newProduce(), newConsume(), newTopic(), newGroup(), newSQL(), newLog(), newConfig(),
+	root.AddCommand(newServe(), newDemo(), newProduce(), newConsume(), newTopic(), newGroup(), newUser(), newSQL(), newLog(), newConfig(),
 		newBackup(), newRestore(), newBench())
 	return root
 }

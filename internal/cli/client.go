@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/miracledb/miracledb/internal/errs"
@@ -20,6 +22,9 @@ const dialTimeout = 5 * time.Second
 
 func addBrokersFlag(cmd *cobra.Command) {
 	cmd.Flags().String("brokers", "", "Kafka addresses, HOST:PORT,... (default: the configured one, else "+node.DefaultKafka+")")
+	cmd.Flags().String("user", "", "who to come in as, by SCRAM-SHA-256 (default: MIRACLEDB_USER, else nobody)")
+	cmd.Flags().String("password-file", "", "file whose first line is the password (default: MIRACLEDB_PASSWORD)")
+	cmd.Flags().String("tls-ca", "", "PEM file with the authority to trust; \"system\": the machine's (default: MIRACLEDB_TLS_CA, else no TLS)")
 }
 
 func addJSONFlag(cmd *cobra.Command) { cmd.Flags().Bool("json", false, "print JSON") }
@@ -56,17 +61,26 @@ func kafkaClient(cmd *cobra.Command, options ...kgo.Opt) (*kgo.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(seeds...), kgo.ClientID("miracledb"),
-		kgo.RequestRetries(3)}, options...)...)
+	security, err := clientSecurity(cmd)
+	if err != nil {
+		return nil, err
+	}
+	base := append([]kgo.Opt{kgo.SeedBrokers(seeds...), kgo.ClientID("miracledb"), kgo.RequestRetries(3)}, security...)
+	client, err := kgo.NewClient(append(base, options...)...)
 	if err != nil {
 		return nil, usage{err}
 	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), dialTimeout)
 	defer cancel()
-	if err := client.Ping(ctx); err != nil {
+	err = client.Ping(ctx)
+	if errors.Is(err, kerr.SaslAuthenticationFailed) {
+		client.Close()
+		return nil, errs.New(errs.Denied, "%s: wrong user name or password", strings.Join(seeds, ","))
+	}
+	if err != nil {
 		client.Close()
 		return nil, errs.New(errs.Unavailable, "no Kafka server answers at %s: %w", strings.Join(seeds, ","), err).
-			WithHint("Start one with `miracledb serve`, or name another with --brokers HOST:PORT.")
+			WithHint("Start one with `miracledb serve`, or name another with --brokers HOST:PORT. If it wants a user or TLS: --user, --tls-ca.")
 	}
 	return client, nil
 }

@@ -27,7 +27,9 @@ WebSocket clients to --http. An address that was not asked for and is taken move
 			if err != nil {
 				return err
 			}
-			s.apply(&c)
+			if err := s.apply(&c); err != nil {
+				return err
+			}
 			stopProfiler, err := startProfiler(s.value("pprof"))
 			if err != nil {
 				return err

@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/miracledb/miracledb/internal/certs"
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/internal/node"
+	"github.com/miracledb/miracledb/log/kafka"
 )
 
 // option is one thing that can be configured: by flag, by environment MIRACLEDB_<NAME>, or in the file, in this order.
@@ -28,6 +30,10 @@ var serveOptions = []option{
 	{"tls-key", "", "private key of --tls-cert: PEM file"},
 	{"tls-client-ca", "", "authorities that sign the certificates of Kafka clients: PEM file"},
 	{"tls-client-auth", "", "whether Kafka clients show a certificate: none, requested, required (default: required with --tls-client-ca)"},
+	{"kafka-auth", "auto", "when Kafka clients must authenticate: auto (as soon as there is a user), required, none"},
+	{"kafka-session", "0", "how long an authentication of a Kafka client holds, such as 1h (default: as long as its connection)"},
+	{"bootstrap-user", "", "a user that is made at the start when there is none"},
+	{"bootstrap-password-file", "", "file whose first line is the password of --bootstrap-user"},
 	{"pprof", "", "where the profiler answers, HOST:PORT (default: nowhere)"},
 }
 
@@ -127,7 +133,7 @@ func readConfig(path string) (map[string]string, error) {
 }
 
 // apply puts the settings into a node's configuration.
-func (s settings) apply(c *node.Config) {
+func (s settings) apply(c *node.Config) (err error) {
 	for _, e := range s {
 		asked := e.Source != "default"
 		switch e.Name {
@@ -145,10 +151,25 @@ func (s settings) apply(c *node.Config) {
 			c.TLS.ClientCA = e.Value
 		case "tls-client-auth":
 			c.TLS.ClientAuth = certs.ClientAuth(e.Value)
+		case "kafka-auth":
+			c.KafkaAuth = kafka.Authentication(e.Value)
+		case "kafka-session":
+			if c.KafkaSession, err = time.ParseDuration(e.Value); err != nil || c.KafkaSession < 0 {
+				return usage{fmt.Errorf("--kafka-session %q is no duration such as 1h", e.Value)}
+			}
+		case "bootstrap-user":
+			c.BootstrapUser = e.Value
+		case "bootstrap-password-file":
+			if e.Value != "" {
+				if c.BootstrapPassword, err = passwordFrom(e.Value); err != nil {
+					return err
+				}
+			}
 		case "pg":
 			c.PG = node.Address{HostPort: e.Value, Asked: asked}
 		case "http":
 			c.HTTP = node.Address{HostPort: e.Value, Asked: asked}
 		}
 	}
+	return nil
 }

@@ -5,10 +5,12 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"time"
 
 	"github.com/miracledb/miracledb/internal/certs"
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/internal/limit"
+	"github.com/miracledb/miracledb/log/kafka"
 )
 
 // Address is where a door listens. One that nobody asked for moves to the next free port when it is taken.
@@ -28,6 +30,12 @@ type Config struct {
 	// TLS is the certificate of KafkaTLS, and of PostgreSQL clients that ask for TLS. Clients' own certificates are asked
 	// for on KafkaTLS only.
 	TLS certs.Options
+	// KafkaAuth says when Kafka clients must authenticate; "": as soon as there is a user.
+	KafkaAuth kafka.Authentication
+	// KafkaSession is how long an authentication holds; 0: as long as its connection.
+	KafkaSession time.Duration
+	// BootstrapUser is made at the start when there is no user.
+	BootstrapUser, BootstrapPassword string
 	// MaxTransaction bounds what one transaction changes: see session.Options.
 	MaxTransaction limit.Bytes
 	// EngineMemory bounds the analytical engine; 0: a quarter of the machine.
@@ -75,6 +83,14 @@ func (c Config) Validate() error {
 	}
 	if c.KafkaTLS.HostPort != "" && !c.TLS.Enabled() {
 		faults = append(faults, errs.New(errs.Invalid, "--kafka-tls needs a certificate: --tls-cert and --tls-key"))
+	}
+	switch c.KafkaAuth {
+	case "", kafka.AuthenticateWithUsers, kafka.AuthenticateAlways, kafka.AuthenticateNever:
+	default:
+		faults = append(faults, errs.New(errs.Invalid, "--kafka-auth is auto, required or none, not %q", c.KafkaAuth))
+	}
+	if (c.BootstrapUser == "") != (c.BootstrapPassword == "") {
+		faults = append(faults, errs.New(errs.Invalid, "--bootstrap-user and --bootstrap-password-file go together"))
 	}
 	if st, err := os.Stat(c.Data); c.Data != "" && err == nil && !st.IsDir() {
 		faults = append(faults, errs.New(errs.Invalid, "--data %s is not a directory", c.Data))

@@ -311,7 +311,11 @@ func (n *Node) serveWhenReady(ctx context.Context, doors *group, started time.Ti
 	if err := n.Database.Start(ctx); err != nil {
 		return err
 	}
-	ks, err := kafka.Open(ctx, kafka.Options{Log: n.Log, Catalog: n.Database, ClusterID: n.dir.meta.ClusterID, NodeID: 1, Report: n.report})
+	if err := n.bootstrapUser(ctx); err != nil {
+		return err
+	}
+	ks, err := kafka.Open(ctx, kafka.Options{Log: n.Log, Catalog: n.Database, ClusterID: n.dir.meta.ClusterID, NodeID: 1, Report: n.report,
+		Authentication: n.config.KafkaAuth, SessionLifetime: n.config.KafkaSession})
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/binary"
+	"errors"
 	"net"
 	"runtime/debug"
 	"strconv"
@@ -16,6 +17,7 @@ import (
 	"github.com/miracledb/miracledb/internal/clock"
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/internal/limit"
+	"github.com/miracledb/miracledb/log/access"
 )
 
 // pipelined bounds the requests of one connection that wait for their answer. Clients keep 5 (Java) to 100 or so.
@@ -27,6 +29,12 @@ type answer struct {
 	response kmsg.Response
 	body     net.Buffers
 	oldest   bool // goes out in version 0 whatever the request's (KIP-511)
+	// token goes out as it is, without a header, when bare is set.
+	token []byte
+	bare  bool
+	// last: the connection ends after it; delay: and it goes out only then.
+	last  bool
+	delay time.Duration
 }
 
 // finisher gives the answer of a request when its turn comes. An error closes the connection.
@@ -38,13 +46,14 @@ type pending struct {
 }
 
 type conn struct {
-	server *Server
-	net    net.Conn
-	queue  chan pending
+	server   *Server
+	net      net.Conn
+	queue    chan pending
+	identity identity
 }
 
 func newConn(s *Server, nc net.Conn) *conn {
-	return &conn{server: s, net: nc, queue: make(chan pending, pipelined)}
+	return &conn{server: s, net: nc, queue: make(chan pending, pipelined), identity: identity{principal: access.Anonymous}}
 }
 
 // serve runs the connection until the client or ctx ends it.
@@ -91,7 +100,11 @@ func (c *conn) handshake(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, stalled)
 	defer cancel()
-	return encrypted.HandshakeContext(ctx)
+	if err := encrypted.HandshakeContext(ctx); err != nil {
+		return err
+	}
+	c.identity.byCertificate(encrypted)
+	return nil
 }
 
 // read takes requests in and begins each, until the connection ends.
@@ -99,12 +112,24 @@ func (c *conn) read(ctx context.Context) {
 	in := frames{in: bufio.NewReaderSize(c.net, 32<<10), conn: c.net, budget: c.server.frames,
 		idle: c.server.options.IdleTimeout, maximum: int64(limit.KafkaRequest)}
 	for {
-		r, err := in.next(ctx)
+		in.maximum = int64(limit.KafkaRequest)
+		if c.stranger() {
+			in.maximum = strangerRequest
+		}
+		next := in.next
+		if c.identity.raw {
+			next = in.token
+		}
+		r, err := next(ctx)
 		if err != nil {
 			return
 		}
-		r.conn = c
+		r.conn, r.principal = c, c.identity.principal
 		if !c.enqueue(ctx, r) {
+			return
+		}
+		if c.identity.closing {
+			<-ctx.Done() // the writer ends the connection with the last answer
 			return
 		}
 	}
@@ -131,6 +156,9 @@ func (c *conn) enqueue(ctx context.Context, r *request) (queued bool) {
 
 // begin decodes a request, and does what must be done in the order of arrival.
 func (c *conn) begin(ctx context.Context, r *request) (finisher, error) {
+	if r.bare {
+		return c.server.beginToken(r), nil
+	}
 	a, ok := apis[r.key]
 	if !ok {
 		return nil, errs.New(errs.Unsupported, "kafka: unknown API key %d", r.key)
@@ -140,6 +168,9 @@ func (c *conn) begin(ctx context.Context, r *request) (finisher, error) {
 			return unsupportedApiVersions, nil
 		}
 		return nil, errs.New(errs.Unsupported, "kafka: version %d of API key %d", r.version, r.key)
+	}
+	if err := c.mayAsk(r.key); err != nil {
+		return nil, err
 	}
 	return a.begin(c.server, ctx, r)
 }
@@ -169,6 +200,25 @@ func (c *conn) answer(ctx context.Context, p pending) error {
 	a, err := p.finish(ctx)
 	if err != nil {
 		return err
+	}
+	if a.delay > 0 {
+		select {
+		case <-time.After(a.delay):
+		case <-ctx.Done():
+		}
+	}
+	if err := c.sendAnswer(p, a); err != nil || a.last {
+		return errors.Join(err, errLast)
+	}
+	return nil
+}
+
+// errLast ends a connection after its last answer.
+var errLast = errs.New(errs.Denied, "kafka: that was the last answer")
+
+func (c *conn) sendAnswer(p pending, a answer) error {
+	if a.bare {
+		return c.sendToken(a.token)
 	}
 	if a.response == nil && a.body == nil {
 		return nil
@@ -206,6 +256,13 @@ func (c *conn) send(r *request, a answer) error {
 	}
 	buffers := append(net.Buffers{head}, a.body...)
 	_, err := buffers.WriteTo(c.net)
+	return err
+}
+
+// sendToken writes a token of an authentication that has no headers.
+func (c *conn) sendToken(token []byte) error {
+	c.net.SetWriteDeadline(clock.System{}.Now().Add(stalled))
+	_, err := c.net.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(token))), token...))
 	return err
 }
 

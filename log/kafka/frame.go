@@ -13,6 +13,7 @@ import (
 	"github.com/miracledb/miracledb/internal/clock"
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/internal/limit"
+	"github.com/miracledb/miracledb/log/access"
 )
 
 const (
@@ -60,6 +61,8 @@ type request struct {
 	held         int64 // bytes of the server's budget, until it is answered
 	reading      int64 // bytes of the server's budget for what a fetch has read, until it is answered
 	conn         *conn
+	principal    access.Principal // who the connection spoke for when it sent the request
+	bare         bool             // a SASL token without a header: body is all of it
 }
 
 // frames reads requests from a connection.
@@ -109,6 +112,25 @@ func (f *frames) next(ctx context.Context) (*request, error) {
 	}
 	r.held = held
 	return r, nil
+}
+
+// token reads one SASL token that has no request header (SaslHandshake version 0).
+func (f *frames) token(ctx context.Context) (*request, error) {
+	f.conn.SetReadDeadline(clock.System{}.Now().Add(stalled))
+	var head [4]byte
+	if _, err := io.ReadFull(f.in, head[:]); err != nil {
+		return nil, err
+	}
+	size := int64(binary.BigEndian.Uint32(head[:]))
+	if err := limit.Check("SASL token", size, strangerRequest); err != nil {
+		return nil, err
+	}
+	body, held, err := f.body(ctx, int(size))
+	if err != nil {
+		f.budget.give(held)
+		return nil, err
+	}
+	return &request{body: body, held: held, bare: true}, nil
 }
 
 // body reads size bytes into memory that grows as they arrive, and gives what it holds of the budget.

@@ -29,40 +29,44 @@ var apis map[int16]api
 
 func init() {
 	apis = map[int16]api{
-		produceKey:     {0, 12, 9, (*Server).beginProduce},
-		fetchKey:       {4, 17, 12, decoded((*Server).fetch)},
-		2:              {0, 9, 6, decoded((*Server).listOffsets)},
-		3:              {0, 12, 9, decoded((*Server).metadata)},
-		8:              {1, 9, 8, decoded((*Server).offsetCommit)},
-		9:              {1, 9, 6, decoded((*Server).offsetFetch)},
-		10:             {0, 6, 3, decoded((*Server).findCoordinator)},
-		11:             {0, 9, 6, decoded((*Server).joinGroup)},
-		12:             {0, 4, 4, decoded((*Server).heartbeat)},
-		13:             {0, 5, 4, decoded((*Server).leaveGroup)},
-		14:             {0, 5, 4, decoded((*Server).syncGroup)},
-		15:             {0, 5, 5, decoded((*Server).describeGroups)},
-		16:             {0, 5, 3, decoded((*Server).listGroups)},
-		apiVersionsKey: {0, 4, 3, decoded((*Server).apiVersions)},
-		19:             {0, 7, 5, decoded((*Server).createTopics)},
-		20:             {0, 6, 4, decoded((*Server).deleteTopics)},
-		21:             {0, 2, 2, decoded((*Server).deleteRecords)},
-		22:             {0, 5, 2, decoded((*Server).initProducerID)},
-		23:             {2, 4, 4, decoded((*Server).offsetForLeaderEpoch)},
-		24:             {0, 3, 3, decoded((*Server).addPartitionsToTxn)},
-		25:             {0, 4, 3, decoded((*Server).addOffsetsToTxn)},
-		26:             {0, 5, 3, decoded((*Server).endTxn)},
-		28:             {0, 5, 3, decoded((*Server).txnOffsetCommit)},
-		32:             {0, 4, 4, decoded((*Server).describeConfigs)},
-		33:             {0, 2, 2, decoded((*Server).alterConfigs)},
-		35:             {1, 4, 2, decoded((*Server).describeLogDirs)},
-		37:             {0, 3, 2, decoded((*Server).createPartitions)},
-		42:             {0, 2, 2, decoded((*Server).deleteGroups)},
-		44:             {0, 1, 1, decoded((*Server).incrementalAlterConfigs)},
-		47:             {0, 0, 1, decoded((*Server).offsetDelete)},
-		60:             {0, 1, 0, decoded((*Server).describeCluster)},
-		61:             {0, 0, 0, decoded((*Server).describeProducers)},
-		65:             {0, 0, 0, decoded((*Server).describeTransactions)},
-		66:             {0, 1, 0, decoded((*Server).listTransactions)},
+		produceKey:          {0, 12, 9, (*Server).beginProduce},
+		fetchKey:            {4, 17, 12, decoded((*Server).fetch)},
+		2:                   {0, 9, 6, decoded((*Server).listOffsets)},
+		3:                   {0, 12, 9, decoded((*Server).metadata)},
+		8:                   {1, 9, 8, decoded((*Server).offsetCommit)},
+		9:                   {1, 9, 6, decoded((*Server).offsetFetch)},
+		10:                  {0, 6, 3, decoded((*Server).findCoordinator)},
+		11:                  {0, 9, 6, decoded((*Server).joinGroup)},
+		12:                  {0, 4, 4, decoded((*Server).heartbeat)},
+		13:                  {0, 5, 4, decoded((*Server).leaveGroup)},
+		14:                  {0, 5, 4, decoded((*Server).syncGroup)},
+		15:                  {0, 5, 5, decoded((*Server).describeGroups)},
+		16:                  {0, 5, 3, decoded((*Server).listGroups)},
+		saslHandshakeKey:    {0, 1, 2, (*Server).beginSASLHandshake},
+		apiVersionsKey:      {0, 4, 3, decoded((*Server).apiVersions)},
+		19:                  {0, 7, 5, decoded((*Server).createTopics)},
+		20:                  {0, 6, 4, decoded((*Server).deleteTopics)},
+		21:                  {0, 2, 2, decoded((*Server).deleteRecords)},
+		22:                  {0, 5, 2, decoded((*Server).initProducerID)},
+		23:                  {2, 4, 4, decoded((*Server).offsetForLeaderEpoch)},
+		24:                  {0, 3, 3, decoded((*Server).addPartitionsToTxn)},
+		25:                  {0, 4, 3, decoded((*Server).addOffsetsToTxn)},
+		26:                  {0, 5, 3, decoded((*Server).endTxn)},
+		28:                  {0, 5, 3, decoded((*Server).txnOffsetCommit)},
+		32:                  {0, 4, 4, decoded((*Server).describeConfigs)},
+		33:                  {0, 2, 2, decoded((*Server).alterConfigs)},
+		35:                  {1, 4, 2, decoded((*Server).describeLogDirs)},
+		saslAuthenticateKey: {0, 2, 2, (*Server).beginSASLAuthenticate},
+		37:                  {0, 3, 2, decoded((*Server).createPartitions)},
+		42:                  {0, 2, 2, decoded((*Server).deleteGroups)},
+		44:                  {0, 1, 1, decoded((*Server).incrementalAlterConfigs)},
+		47:                  {0, 0, 1, decoded((*Server).offsetDelete)},
+		50:                  {0, 0, 0, decoded((*Server).describeScramCredentials)},
+		51:                  {0, 0, 0, decoded((*Server).alterScramCredentials)},
+		60:                  {0, 1, 0, decoded((*Server).describeCluster)},
+		61:                  {0, 0, 0, decoded((*Server).describeProducers)},
+		65:                  {0, 0, 0, decoded((*Server).describeTransactions)},
+		66:                  {0, 1, 0, decoded((*Server).listTransactions)},
 	}
 }
 
@@ -85,4 +89,17 @@ func decoded[Q any, P interface {
 		}
 		return func(ctx context.Context) (answer, error) { return serve(s, ctx, r, q), nil }, nil
 	}
+}
+
+// onArrival begins a request by decoding and serving it at once.
+func onArrival[Q any, P interface {
+	*Q
+	kmsg.Request
+}](ctx context.Context, s *Server, r *request, serve func(P) answer) (finisher, error) {
+	finish, err := decoded(func(_ *Server, _ context.Context, _ *request, q P) answer { return serve(q) })(s, ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	a, err := finish(ctx)
+	return func(context.Context) (answer, error) { return a, err }, nil
 }

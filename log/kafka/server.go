@@ -11,6 +11,7 @@ import (
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/internal/limit"
 	"github.com/miracledb/miracledb/log"
+	"github.com/miracledb/miracledb/log/access"
 	"github.com/miracledb/miracledb/log/group"
 )
 
@@ -59,6 +60,10 @@ type Options struct {
 	// NoAutoCreate refuses to make a topic that a client asks the metadata of and allows to be made
 	// (auto.create.topics.enable=false).
 	NoAutoCreate bool
+	// Authentication says when clients must authenticate; "": AuthenticateWithUsers.
+	Authentication Authentication
+	// SessionLifetime is how long an authentication holds (connections.max.reauth.ms). 0: as long as the connection.
+	SessionLifetime time.Duration
 	// Group are the settings of the group coordinator.
 	Group group.Options
 	// MaxConnections bounds open connections: each has two goroutines and a buffer. 0: 10,000.
@@ -95,6 +100,7 @@ func (o Options) withDefaults() Options {
 type Server struct {
 	options     Options
 	log         Log
+	access      *access.Store
 	coordinator *coordinator
 	frames      *budget // bytes of requests that were not answered yet
 	decoding    *budget // bytes that decoding may take, see decodeFactor
@@ -112,7 +118,7 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 		return nil, errs.New(errs.Invalid, "kafka: Log, Catalog and ClusterID are needed")
 	}
 	o = o.withDefaults()
-	s := &Server{options: o, log: o.Log, frames: newBudget(int64(o.InflightBytes)), fetches: newBudget(int64(o.InflightBytes)),
+	s := &Server{options: o, log: o.Log, access: access.NewStore(o.Log), frames: newBudget(int64(o.InflightBytes)), fetches: newBudget(int64(o.InflightBytes)),
 		decoding: newBudget(decodeFactor * otherRequest)}
 	s.mu.conns = map[*conn]struct{}{}
 	var err error

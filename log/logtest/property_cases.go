@@ -77,4 +77,3 @@ func increment(p *log.Properties) (map[string][]byte, error) {
 	}
 	return map[string][]byte{"n": fmt.Appendf(nil, "%d", n+1)}, nil
 }
-
