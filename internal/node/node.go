@@ -14,6 +14,7 @@ import (
 	"github.com/miracledb/miracledb/internal/certs"
 	"github.com/miracledb/miracledb/internal/clock"
 	"github.com/miracledb/miracledb/internal/errs"
+	"github.com/miracledb/miracledb/internal/limit"
 	"github.com/miracledb/miracledb/internal/runner"
 	"github.com/miracledb/miracledb/internal/vfs"
 	"github.com/miracledb/miracledb/log"
@@ -135,12 +136,15 @@ func (n *Node) openTLS() (err error) {
 	return err
 }
 
+// heapCacheShare of the machine's memory is the most that blocks of table rows are cached in: what is read fits, where it can.
+const heapCacheShare = 16
+
 func (n *Node) openStores() (err error) {
 	if n.Log, err = broker.Open(broker.Options{Dir: n.dir.dir(backup.LogFolder)}); err != nil {
 		return err
 	}
 	n.onClose(n.Log.Close)
-	if n.Tables, err = heap.Open(heap.Options{Dir: n.dir.dir("tables"), Fatal: n.fatal}); err != nil {
+	if n.Tables, err = heap.Open(heap.Options{Dir: n.dir.dir("tables"), Cache: max(limit.Machine()/heapCacheShare, 64*limit.MiB), Fatal: n.fatal}); err != nil {
 		return err
 	}
 	n.onClose(n.Tables.Close)
