@@ -57,7 +57,7 @@ func (m *Machine) admit(in Join) (*group, *member, Code) {
 		}
 		g = m.newGroup(in.Group)
 	}
-	if !g.compatible(in) {
+	if g.consumers.any() || !g.compatible(in) {
 		return nil, nil, inconsistentProtocol
 	}
 	if in.Member == "" {
@@ -138,6 +138,7 @@ func (m *Machine) newMember(g *group, in Join) *member {
 		id = in.NewMember
 	}
 	delete(g.pending, id)
+	g.consumers = nil // a group that nobody was left in
 	member := &member{id: id, instance: in.Instance}
 	g.members = append(g.members, member)
 	if g.leader == "" {

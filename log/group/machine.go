@@ -12,6 +12,9 @@ type Options struct {
 	InitialRebalanceDelay time.Duration
 	// MinSession and MaxSession bound a member's session timeout. 0: 6 s and 30 min.
 	MinSession, MaxSession time.Duration
+	// ConsumerSession is how long a member of a consumer group lives without a heartbeat, ConsumerHeartbeat how often it is
+	// told to send one (KIP-848: the server's to say). 0: 45 s and 5 s.
+	ConsumerSession, ConsumerHeartbeat time.Duration
 	// MaxMembers bounds the members of one group, those that have been given an id and not come back included: each
 	// holds its metadata in memory. 0: 5,000.
 	MaxMembers int
@@ -27,6 +30,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.MaxSession == 0 {
 		o.MaxSession = 30 * time.Minute
+	}
+	if o.ConsumerSession == 0 {
+		o.ConsumerSession = 45 * time.Second
+	}
+	if o.ConsumerHeartbeat == 0 {
+		o.ConsumerHeartbeat = 5 * time.Second
 	}
 	if o.MaxMembers == 0 {
 		o.MaxMembers = 5000
@@ -46,6 +55,9 @@ type Machine struct {
 	groups  map[string]*group
 	now     time.Time
 	effects []Effect
+	// topics are all topics by name, topicNames those that a pattern can mean, sorted.
+	topics     map[string]Topic
+	topicNames []string
 }
 
 // New makes a machine with no groups.
@@ -62,7 +74,9 @@ const (
 	PreparingRebalance  State = "PreparingRebalance"
 	CompletingRebalance State = "CompletingRebalance"
 	Stable              State = "Stable"
-	Dead                State = "Dead"
+	// Reconciling is a consumer group with members on their way to their targets.
+	Reconciling State = "Reconciling"
+	Dead        State = "Dead"
 )
 
 type group struct {
@@ -81,6 +95,31 @@ type group struct {
 	// settle holds a first rebalance open for others although all known members have joined.
 	settle  time.Time
 	offsets map[offsetKey]stored
+	// consumers are the members when they use the consumer protocol (KIP-848); a group has members of one protocol only.
+	consumers *consumers
+}
+
+// Type is the protocol of a group's members, by Kafka's names.
+type Type string
+
+// The types of a group. One without members is of the type that it had last, a classic one after a restart.
+const (
+	Classic  Type = "classic"
+	Consumer Type = "consumer"
+)
+
+func (g *group) kind() Type {
+	if g.consumers != nil {
+		return Consumer
+	}
+	return Classic
+}
+
+func (g *group) status() State {
+	if g.consumers != nil {
+		return g.consumers.state(g.generation)
+	}
+	return g.state
 }
 
 type member struct {
@@ -154,7 +193,7 @@ func (m *Machine) touch(member *member) { member.expires = m.now.Add(member.sess
 
 // forget drops a group that holds nothing.
 func (m *Machine) forget(g *group) {
-	if len(g.members) == 0 && len(g.pending) == 0 && len(g.offsets) == 0 {
+	if len(g.members) == 0 && len(g.pending) == 0 && len(g.offsets) == 0 && !g.consumers.any() {
 		delete(m.groups, g.name)
 	}
 }
@@ -189,6 +228,11 @@ func (g *group) wake() time.Time {
 			at(m.expires)
 		}
 	}
+	if g.consumers != nil {
+		for _, c := range g.consumers.order {
+			at(c.wake())
+		}
+	}
 	return wake
 }
 
@@ -212,6 +256,9 @@ func (m *Machine) expire(g *group) {
 			delete(g.pending, id)
 		}
 	}
+	if g.consumers.any() {
+		m.expireConsumers(g)
+	}
 	for _, member := range slices.Clone(g.members) {
 		// Who waits for our answer cannot send heartbeats on the same connection.
 		if !member.isJoining && !member.isSyncing && !member.expires.After(m.now) {
@@ -232,10 +279,11 @@ func (m *Machine) expire(g *group) {
 // Group is what Describe tells of a group.
 type Group struct {
 	Name         string
+	Type         Type
 	State        State
 	ProtocolType string
 	Protocol     string
-	Members      []Member
+	Members      []Member // of the classic protocol
 }
 
 // Member is what Describe tells of a member.
@@ -245,13 +293,49 @@ type Member struct {
 	Metadata, Assignment []byte
 }
 
+// ConsumerGroup is what DescribeConsumers tells of a group of the consumer protocol.
+type ConsumerGroup struct {
+	Name     string
+	State    State
+	Epoch    int32 // of the group and of its target
+	Assignor string
+	Members  []ConsumerMember
+}
+
+// ConsumerMember is what DescribeConsumers tells of a member. Topics are by name, Subscribed all that there are of these and of
+// those that Regex matches.
+type ConsumerMember struct {
+	Member, Instance, Rack string
+	ClientID, ClientHost   string
+	Epoch                  int32
+	Topics, Subscribed     []string
+	Regex                  string
+	Assigned, Target       []TopicPartition
+}
+
+// DescribeConsumers tells of one group of the consumer protocol; false: there is none of that name.
+func (m *Machine) DescribeConsumers(name string) (ConsumerGroup, bool) {
+	g := m.groups[name]
+	if g == nil || g.consumers == nil {
+		return ConsumerGroup{}, false
+	}
+	k := g.consumers
+	out := ConsumerGroup{Name: name, State: g.status(), Epoch: g.generation, Assignor: k.assignor()}
+	for _, c := range k.order {
+		out.Members = append(out.Members, ConsumerMember{Member: c.id, Instance: c.instance, Rack: c.rack, ClientID: c.clientID,
+			ClientHost: c.clientHost, Epoch: c.epoch, Topics: c.topics, Subscribed: c.subscribed, Regex: c.regex,
+			Assigned: sorted(c.assigned), Target: sorted(c.target)})
+	}
+	return out, true
+}
+
 // Describe tells of one group; one that does not exist is Dead.
 func (m *Machine) Describe(name string) Group {
 	g := m.groups[name]
 	if g == nil {
 		return Group{Name: name, State: Dead}
 	}
-	out := Group{Name: name, State: g.state, ProtocolType: g.protocolType}
+	out := Group{Name: name, Type: g.kind(), State: g.status(), ProtocolType: g.protocolType}
 	if g.state == Stable || g.state == CompletingRebalance {
 		out.Protocol = g.protocol
 	}
@@ -269,7 +353,7 @@ func (m *Machine) Describe(name string) Group {
 func (m *Machine) List() []Group {
 	out := make([]Group, 0, len(m.groups))
 	for name, g := range m.groups {
-		out = append(out, Group{Name: name, State: g.state, ProtocolType: g.protocolType})
+		out = append(out, Group{Name: name, Type: g.kind(), State: g.status(), ProtocolType: g.protocolType})
 	}
 	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
 	return out

@@ -20,6 +20,9 @@ import (
 //	heartbeat g member=M generation=N [instance=I]
 //	leave g [member=M] [instance=I]
 //	commit g [member=M] [generation=N] [metadata-size=N] topic/partition=offset ...
+//	topics t=3 u=2                 the topics that there are, with their partitions; t=3:2 is a later t
+//	beat g member=M epoch=N [topics=t+u] [regex=R] [owned=t/0+t/1 | owned=none] [instance=I] [assignor=A] [rebalance=60s]
+//	fetch g [member=M epoch=N]     whether offsets may be fetched
 //	stored [at=N] [code=N]         the oldest Store that was not answered yet
 //	advance 5s                     time passes, then a Tick
 //	describe g | offsets g | list | wake
@@ -56,8 +59,26 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 		return s.describe(d.CmdArgs[0].Key)
 	case "wake":
 		return fmt.Sprintf("%v\n", s.machine.Wake().Sub(s.now))
+	case "topics":
+		var all []Topic
+		for _, arg := range d.CmdArgs {
+			n, incarnation, _ := strings.Cut(arg.Vals[0], ":")
+			p, _ := strconv.Atoi(n)
+			i, _ := strconv.Atoi(incarnation)
+			t := topic(arg.Key, p)
+			t.ID[15] = byte(i)
+			all = append(all, t)
+		}
+		s.machine.Step(s.now, Topics{all})
+		return ""
+	case "fetch":
+		return code(s.machine.MayFetch(d.CmdArgs[0].Key, s.text(d, "member"), int32(s.number(t, d, "epoch", -1)))) + "\n"
 	case "list":
-		return fmt.Sprintf("%v\n", s.machine.List())
+		var b strings.Builder
+		for _, g := range s.machine.List() {
+			fmt.Fprintf(&b, "%s %s %s %s\n", g.Name, g.Type, g.State, g.ProtocolType)
+		}
+		return b.String()
 	case "offsets":
 		var b strings.Builder
 		for _, o := range s.machine.Offsets(d.CmdArgs[0].Key) {
@@ -100,6 +121,8 @@ func (s *script) request(t *testing.T, d *datadriven.TestData) Input {
 			}
 		}
 		return in
+	case "beat":
+		return s.beat(t, d)
 	case "heartbeat":
 		return Heartbeat{s.token, group, generation, member, instance}
 	case "leave":
@@ -109,15 +132,56 @@ func (s *script) request(t *testing.T, d *datadriven.TestData) Input {
 		for _, arg := range d.CmdArgs[1:] {
 			if topic, partition, ok := strings.Cut(arg.Key, "/"); ok {
 				p, _ := strconv.Atoi(partition)
+				id := s.machine.topics[topic].ID
 				o, _ := strconv.ParseInt(arg.Vals[0], 10, 64)
 				metadata := strings.Repeat("m", s.number(t, d, "metadata-size", 0))
-				in.Offsets = append(in.Offsets, Offset{Topic: topic, Partition: int32(p), Offset: o, Metadata: metadata})
+				in.Offsets = append(in.Offsets, Offset{Topic: topic, TopicID: id, Partition: int32(p), Offset: o, Metadata: metadata})
 			}
 		}
 		return in
 	}
 	t.Fatalf("unknown command %q", d.Cmd)
 	return nil
+}
+
+// topic makes a topic whose id is its name.
+func topic(name string, partitions int) Topic {
+	t := Topic{Name: name, Partitions: int32(partitions), Internal: strings.HasPrefix(name, "__")}
+	copy(t.ID[:], name)
+	return t
+}
+
+func (s *script) beat(t *testing.T, d *datadriven.TestData) ConsumerHeartbeat {
+	in := ConsumerHeartbeat{Token: s.token, Group: d.CmdArgs[0].Key, Member: s.text(d, "member"), Instance: s.text(d, "instance"),
+		Epoch: int32(s.number(t, d, "epoch", 0)), Assignor: s.text(d, "assignor"), RebalanceTimeout: s.duration(t, d, "rebalance", 0)}
+	if in.Epoch == 0 {
+		in.Owned, in.RebalanceTimeout = []TopicPartition{}, s.duration(t, d, "rebalance", time.Minute)
+	}
+	if topics := s.text(d, "topics"); topics != "" {
+		in.Topics = strings.Split(topics, "+")
+	}
+	if d.HasArg("regex") {
+		regex := s.text(d, "regex")
+		in.Regex = &regex
+	}
+	if owned := s.text(d, "owned"); owned != "" {
+		in.Owned = []TopicPartition{}
+		for _, one := range strings.Split(owned, "+") {
+			if name, p, ok := strings.Cut(one, "/"); ok {
+				n, _ := strconv.Atoi(p)
+				in.Owned = append(in.Owned, TopicPartition{topic(name, 0).ID, int32(n)})
+			}
+		}
+	}
+	return in
+}
+
+func partitionNames(list []TopicPartition) string {
+	var out []string
+	for _, tp := range list {
+		out = append(out, fmt.Sprintf("%s/%d", strings.TrimRight(string(tp.Topic[:15]), "\x00"), tp.Partition))
+	}
+	return "[" + strings.Join(out, " ") + "]"
 }
 
 func (s *script) text(d *datadriven.TestData, key string) string {
@@ -195,6 +259,14 @@ func answer(a any) string {
 		return text
 	case SyncReply:
 		return fmt.Sprintf("sync %s %s", code(a.Code), a.Assignment)
+	case ConsumerReply:
+		switch {
+		case a.Code != 0:
+			return code(a.Code) + ": " + a.Message
+		case a.Assignment:
+			return fmt.Sprintf("consumer %s epoch=%d %s", a.Member, a.Epoch, partitionNames(a.Assigned))
+		}
+		return fmt.Sprintf("consumer %s epoch=%d as before", a.Member, a.Epoch)
 	case CodeReply:
 		return code(a.Code)
 	case LeaveReply:
@@ -211,6 +283,17 @@ func answer(a any) string {
 
 func (s *script) describe(name string) string {
 	g := s.machine.Describe(name)
+	if g, ok := s.machine.DescribeConsumers(name); ok {
+		text := fmt.Sprintf("%s %s epoch=%d assignor=%s\n", g.Name, g.State, g.Epoch, g.Assignor)
+		for _, m := range g.Members {
+			text += fmt.Sprintf("  %s %s epoch=%d %s", m.Member, m.Instance, m.Epoch, partitionNames(m.Assigned))
+			if target := partitionNames(m.Target); target != partitionNames(m.Assigned) {
+				text += " -> " + target
+			}
+			text += "\n"
+		}
+		return text
+	}
 	text := fmt.Sprintf("%s %s protocol=%s\n", g.Name, g.State, g.Protocol)
 	for _, m := range g.Members {
 		text += fmt.Sprintf("  %s %s %s=%s\n", m.Member, m.Instance, m.Metadata, m.Assignment)

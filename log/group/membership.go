@@ -91,6 +91,14 @@ func (m *Machine) leaveOne(g *group, who LeaveMember) Code {
 	if g == nil {
 		return unknownMember
 	}
+	if g.consumers.any() {
+		c, fault := g.leaver(who.Member, who.Instance)
+		if fault != nil {
+			return fault.Code
+		}
+		m.removeConsumers(g, c)
+		return 0
+	}
 	if _, ok := g.pending[who.Member]; ok && who.Instance == "" {
 		delete(g.pending, who.Member)
 		m.tryCompleteJoin(g)

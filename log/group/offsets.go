@@ -1,6 +1,7 @@
 package group
 
 import (
+	"slices"
 	"sort"
 	"time"
 )
@@ -28,15 +29,9 @@ type stored struct {
 }
 
 func (m *Machine) commit(in Commit) {
-	store := Store{Token: in.Token, Group: in.Group, codes: make([]Code, len(in.Offsets))}
-	code := m.mayCommit(in)
+	store := Store{Token: in.Token, Group: in.Group, codes: m.mayCommit(in)}
 	for i, o := range in.Offsets {
-		switch {
-		case code != 0:
-			store.codes[i] = code
-		case len(o.Metadata) > m.options.MaxMetadata:
-			store.codes[i] = metadataTooLarge
-		default:
+		if store.codes[i] == 0 {
 			store.Offsets = append(store.Offsets, o)
 			store.index = append(store.index, i)
 		}
@@ -51,32 +46,40 @@ func (m *Machine) commit(in Commit) {
 // MayCommit tells for each offset of a commit whether it may be stored: for one that the driver stores by other means.
 func (m *Machine) MayCommit(now time.Time, in Commit) []Code {
 	m.now = now
-	codes, code := make([]Code, len(in.Offsets)), Code(0)
+	var codes []Code
 	// A transactional producer that names no member answers for itself: its fencing is the transaction's (KIP-447).
 	if in.Generation >= 0 || in.Member != "" {
-		code = m.mayCommit(in)
-	} else if m.groups[in.Group] == nil && len(m.groups) >= m.options.MaxGroups {
-		code = groupFull
+		codes = m.mayCommit(in)
+	} else {
+		codes = m.mayStore(in)
 	}
-	for i, o := range in.Offsets {
-		if codes[i] = code; code == 0 && len(o.Metadata) > m.options.MaxMetadata {
-			codes[i] = metadataTooLarge
+	for i, code := range codes {
+		if code == staleEpoch {
+			codes[i] = illegalGeneration // what producers know (GroupCoordinator answers them so too)
 		}
 	}
 	return codes
 }
 
-func (m *Machine) mayCommit(in Commit) Code {
-	g := m.groups[in.Group]
-	if in.Generation < 0 && (g == nil || len(g.members) == 0) {
-		if g == nil && len(m.groups) >= m.options.MaxGroups {
-			return groupFull
-		}
-		return 0
+// mayCommit gives a code for each offset: of the member's right to commit it, and of the offset itself.
+func (m *Machine) mayCommit(in Commit) []Code {
+	g, code := m.groups[in.Group], Code(0)
+	switch {
+	case in.Generation < 0 && (g == nil || len(g.members) == 0 && !g.consumers.any()):
+	case g == nil:
+		code = illegalGeneration
+	case g.consumers.any():
+		return m.mayConsumerCommit(g.consumers, in)
+	default:
+		code = m.mayMemberCommit(g, in)
 	}
-	if g == nil {
-		return illegalGeneration
+	if code == 0 {
+		return m.mayStore(in)
 	}
+	return slices.Repeat([]Code{code}, len(in.Offsets))
+}
+
+func (m *Machine) mayMemberCommit(g *group, in Commit) Code {
 	member, code := g.find(in.Member, in.Instance)
 	switch {
 	case code != 0:
@@ -87,6 +90,65 @@ func (m *Machine) mayCommit(in Commit) Code {
 		return rebalanceInProgress
 	}
 	m.touch(member)
+	return 0
+}
+
+// mayConsumerCommit lets a member commit under its epoch, and what it has had since before under an older one too: it may not
+// have heard of the newer yet, and nobody else has had the partition meanwhile (KIP-1251).
+func (m *Machine) mayConsumerCommit(k *consumers, in Commit) []Code {
+	c := k.members[in.Member]
+	switch {
+	case c == nil:
+		return slices.Repeat([]Code{unknownMember}, len(in.Offsets))
+	case in.NoEpochs:
+		return slices.Repeat([]Code{unsupportedVersion}, len(in.Offsets))
+	}
+	codes := m.mayStore(in)
+	if in.Generation == c.epoch {
+		return codes
+	}
+	for i, o := range in.Offsets {
+		tp := TopicPartition{o.TopicID, o.Partition}
+		since, has := c.assigned[tp]
+		if !has {
+			since, has = c.revoking[tp]
+		}
+		if !has || in.Generation < since || in.Generation > c.epoch {
+			codes[i] = staleEpoch
+		}
+	}
+	return codes
+}
+
+// mayStore is about the offsets alone, not who commits them.
+func (m *Machine) mayStore(in Commit) []Code {
+	codes := make([]Code, len(in.Offsets))
+	full := m.groups[in.Group] == nil && len(m.groups) >= m.options.MaxGroups
+	for i, o := range in.Offsets {
+		switch {
+		case full:
+			codes[i] = groupFull
+		case len(o.Metadata) > m.options.MaxMetadata:
+			codes[i] = metadataTooLarge
+		}
+	}
+	return codes
+}
+
+// MayFetch tells whether a member of a consumer group may know the group's offsets: not under an older epoch, in which it
+// could go on where another member has been since. Who names no member may.
+func (m *Machine) MayFetch(name, member string, epoch int32) Code {
+	g := m.groups[name]
+	if member == "" && epoch < 0 || g == nil || g.consumers == nil {
+		return 0
+	}
+	c := g.consumers.members[member]
+	switch {
+	case c == nil:
+		return unknownMember
+	case c.epoch != epoch:
+		return staleEpoch
+	}
 	return 0
 }
 

@@ -24,9 +24,16 @@ var (
 	groupFull            = Code(kerr.GroupMaxSizeReached.Code)
 	fencedInstance       = Code(kerr.FencedInstanceID.Code)
 	metadataTooLarge     = Code(kerr.OffsetMetadataTooLarge.Code)
+	groupIDNotFound      = Code(kerr.GroupIDNotFound.Code)
+	fencedEpoch          = Code(kerr.FencedMemberEpoch.Code)
+	staleEpoch           = Code(kerr.StaleMemberEpoch.Code)
+	unreleasedInstance   = Code(kerr.UnreleasedInstanceID.Code)
+	unsupportedAssignor  = Code(kerr.UnsupportedAssignor.Code)
+	unsupportedVersion   = Code(kerr.UnsupportedVersion.Code)
+	invalidRegex         = Code(kerr.InvalidRegularExpression.Code)
 )
 
-// Input is one of Join, Sync, Heartbeat, Leave, Commit, Stored, Tick.
+// Input is one of Join, Sync, Heartbeat, Leave, ConsumerHeartbeat, Commit, Stored, Topics, Tick.
 type Input interface{ input() }
 
 // Effect is one of Reply, Store.
@@ -126,10 +133,12 @@ type LeaveReply struct {
 type Commit struct {
 	Token      Token
 	Group      string
-	Generation int32 // negative: a consumer outside the group protocol
+	Generation int32 // or member epoch; negative: a consumer outside the group protocol
 	Member     string
 	Instance   string
-	Offsets    []Offset
+	// NoEpochs is set when the request's version is older than the consumer protocol: no member of it sends such.
+	NoEpochs bool
+	Offsets  []Offset
 }
 
 // CommitReply answers a Commit: a code per offset, in the order of the Commit.
@@ -146,7 +155,7 @@ type Stored struct {
 // Tick lets time pass: what is due by now is done.
 type Tick struct{}
 
-// Reply answers the request that came with Token: a JoinReply, SyncReply, CodeReply, LeaveReply or CommitReply.
+// Reply answers the request that came with Token: a JoinReply, SyncReply, CodeReply, LeaveReply, ConsumerReply or CommitReply.
 type Reply struct {
 	To     Token
 	Answer any
@@ -188,6 +197,10 @@ func (m *Machine) Step(now time.Time, in Input) []Effect {
 		m.reply(in.Token, CodeReply{m.heartbeat(in)})
 	case Leave:
 		m.leave(in)
+	case ConsumerHeartbeat:
+		m.consume(in)
+	case Topics:
+		m.setTopics(in)
 	case Commit:
 		m.commit(in)
 	case Stored:

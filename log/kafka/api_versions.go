@@ -11,6 +11,15 @@ import (
 
 var softwareName = regexp.MustCompile(`^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$`)
 
+// features are what a cluster has switched on, each at one level (KIP-584).
+var features = []struct {
+	name  string
+	level int16
+}{
+	{"group.version", 1},       // consumer groups (KIP-848); clients look for version 1 of key 68, tools show this
+	{"transaction.version", 2}, // clients that know it end each transaction with a new epoch (KIP-890 part 2)
+}
+
 // apiVersions tells which keys and versions we serve (KIP-35, KIP-511).
 func (s *Server) apiVersions(_ context.Context, r *request, q *kmsg.ApiVersionsRequest) answer {
 	a := kmsg.NewPtrApiVersionsResponse()
@@ -21,15 +30,16 @@ func (s *Server) apiVersions(_ context.Context, r *request, q *kmsg.ApiVersionsR
 	for key, served := range apis {
 		a.ApiKeys = append(a.ApiKeys, servedVersions(key, served))
 	}
-	// Clients that know it end each transaction with a new epoch (KIP-890 part 2). A supported feature whose lowest version is
-	// 0 must not be told before version 4 (KAFKA-17011).
-	feature := kmsg.NewApiVersionsResponseFinalizedFeature()
-	feature.Name, feature.MaxVersionLevel, feature.MinVersionLevel = "transaction.version", 2, 2
-	a.FinalizedFeatures, a.FinalizedFeaturesEpoch = append(a.FinalizedFeatures, feature), 1
-	if r.version >= 4 {
-		supported := kmsg.NewApiVersionsResponseSupportedFeature()
-		supported.Name, supported.MaxVersion = "transaction.version", 2
-		a.SupportedFeatures = append(a.SupportedFeatures, supported)
+	// A supported feature whose lowest version is 0 must not be told before version 4 (KAFKA-17011).
+	for _, f := range features {
+		finalized := kmsg.NewApiVersionsResponseFinalizedFeature()
+		finalized.Name, finalized.MaxVersionLevel, finalized.MinVersionLevel = f.name, f.level, f.level
+		a.FinalizedFeatures, a.FinalizedFeaturesEpoch = append(a.FinalizedFeatures, finalized), 1
+		if r.version >= 4 {
+			supported := kmsg.NewApiVersionsResponseSupportedFeature()
+			supported.Name, supported.MaxVersion = f.name, f.level
+			a.SupportedFeatures = append(a.SupportedFeatures, supported)
+		}
 	}
 	slices.SortFunc(a.ApiKeys, func(x, y kmsg.ApiVersionsResponseApiKey) int { return int(x.ApiKey) - int(y.ApiKey) })
 	return answer{response: a}

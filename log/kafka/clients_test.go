@@ -254,9 +254,12 @@ func TestJavaTools(t *testing.T) {
 }
 
 // Two members of a group share the partitions; when one leaves, the other takes over where it had committed.
-func TestGroupRebalance(t *testing.T) {
+func TestGroupRebalance(t *testing.T) { testGroupRebalance(t) }
+
+// testGroupRebalance uses the classic protocol, with options the consumer protocol.
+func testGroupRebalance(t *testing.T, options ...kgo.Opt) {
 	l, catalog := newLog(t)
-	address := serve(t, l, catalog)
+	address := serve(t, l, catalog, quick)
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	admin := kadm.NewClient(franz(t, address))
@@ -264,8 +267,8 @@ func TestGroupRebalance(t *testing.T) {
 		t.Fatal(err)
 	}
 	member := func() *kgo.Client {
-		return franz(t, address, kgo.ConsumerGroup("g"), kgo.ConsumeTopics("t"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-			kgo.HeartbeatInterval(50*time.Millisecond), kgo.DisableAutoCommit())
+		return franz(t, address, append(options, kgo.ConsumerGroup("g"), kgo.ConsumeTopics("t"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+			kgo.HeartbeatInterval(50*time.Millisecond), kgo.DisableAutoCommit())...)
 	}
 	producer := franz(t, address, kgo.RecordPartitioner(kgo.ManualPartitioner()))
 	seen := map[string]int{}
@@ -296,15 +299,16 @@ func TestGroupRebalance(t *testing.T) {
 	a := member()
 	round("one", a)
 	b := member()
-	for {
-		d, err := admin.DescribeGroups(ctx, "g")
-		if err != nil {
-			t.Fatal(err)
+	for stable := false; !stable; time.Sleep(20 * time.Millisecond) {
+		classic, err := admin.DescribeGroups(ctx, "g")
+		consumers, err2 := admin.DescribeConsumerGroups(ctx, "g")
+		if err != nil || err2 != nil {
+			t.Fatal(err, err2)
 		}
-		if g := d["g"]; g.State == "Stable" && len(g.Members) == 2 {
-			break
+		stable = classic["g"].State == "Stable" && len(classic["g"].Members) == 2
+		if len(options) > 0 {
+			stable = consumers["g"].State == "Stable" && len(consumers["g"].Members) == 2
 		}
-		time.Sleep(20 * time.Millisecond)
 	}
 	round("two", a, b)
 	a.Close()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/miracledb/miracledb/internal/clock"
 	"github.com/miracledb/miracledb/internal/errs"
@@ -26,19 +27,22 @@ type coordinator struct {
 	clock   clock.Clock
 	// waken tells run that the machine may have something to wait for again.
 	waken chan struct{}
+	// changed tells that the topics may be others than the machine knows.
+	changed chan struct{}
 
 	mu struct {
 		sync.Mutex
 		machine *group.Machine
 		waiting map[group.Token]chan any
 		last    group.Token
-		ending  map[string]int // transactions on their way to commit, by the groups whose offsets they bring
+		topics  map[string]log.Topic // that the machine knows
+		ending  map[string]int       // transactions on their way to commit, by the groups whose offsets they bring
 	}
 }
 
 // openCoordinator replays the committed offsets.
 func openCoordinator(ctx context.Context, o Options) (*coordinator, error) {
-	c := &coordinator{log: o.Log, catalog: o.Catalog, clock: o.Clock, waken: make(chan struct{}, 1)}
+	c := &coordinator{log: o.Log, catalog: o.Catalog, clock: o.Clock, waken: make(chan struct{}, 1), changed: make(chan struct{}, 1)}
 	c.mu.machine = group.New(o.Group)
 	c.mu.waiting, c.mu.ending = map[group.Token]chan any{}, map[string]int{}
 	return c, c.replay(ctx)
@@ -46,6 +50,12 @@ func openCoordinator(ctx context.Context, o Options) (*coordinator, error) {
 
 // run lets time pass while any group waits for it, until ctx ends.
 func (c *coordinator) run(ctx context.Context) {
+	cancel := c.log.Notify([]log.Partition{{Topic: log.CatalogTopicID}}, c.changed)
+	defer cancel()
+	select {
+	case c.changed <- struct{}{}: // what came before the Notify
+	default:
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -62,6 +72,35 @@ func (c *coordinator) run(ctx context.Context) {
 		}
 		ticker.Stop()
 	}
+}
+
+// knowTopics tells the machine of the topics when they have changed, or when it does not know one that a member names. Members
+// hear of changes by their heartbeats, before which this is called: nothing must be done at other times.
+func (c *coordinator) knowTopics(named []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	stale := c.mu.topics == nil
+	select {
+	case <-c.changed:
+		stale = true
+	default:
+	}
+	for _, name := range named {
+		topic, ok := c.log.Topic(name)
+		known, had := c.mu.topics[name]
+		stale = stale || ok != had || topic.ID != known.ID || topic.Partitions != known.Partitions
+	}
+	if !stale {
+		return
+	}
+	all := c.log.Topics()
+	c.mu.topics = make(map[string]log.Topic, len(all))
+	in := group.Topics{All: make([]group.Topic, 0, len(all))}
+	for _, t := range all {
+		c.mu.topics[t.Name] = t
+		in.All = append(in.All, group.Topic{Name: t.Name, ID: t.ID, Partitions: t.Partitions, Internal: t.Internal})
+	}
+	c.deliver(c.mu.machine.Step(c.clock.Now(), in))
 }
 
 func (c *coordinator) waits() bool {
@@ -244,6 +283,19 @@ func (c *coordinator) describe(name string) group.Group {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.mu.machine.Describe(name)
+}
+
+func (c *coordinator) describeConsumers(name string) (group.ConsumerGroup, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.mu.machine.DescribeConsumers(name)
+}
+
+// mayFetch gives the code with which a member may not know its group's offsets, 0: it may.
+func (c *coordinator) mayFetch(want *kmsg.OffsetFetchRequestGroup) int16 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return int16(c.mu.machine.MayFetch(want.Group, text(want.MemberID), want.MemberEpoch))
 }
 
 func (c *coordinator) list() []group.Group {

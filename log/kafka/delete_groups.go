@@ -35,7 +35,7 @@ func (s *Server) offsetDelete(ctx context.Context, _ *request, q *kmsg.OffsetDel
 		if d.State != group.Empty && d.ProtocolType != "consumer" {
 			return nil, kerr.NonEmptyGroup
 		}
-		subscribed, known := subscriptions(d)
+		subscribed, known := s.coordinator.subscriptions(d)
 		var gone []group.Offset
 		for i := range q.Topics {
 			t := kmsg.NewOffsetDeleteResponseTopic()
@@ -60,8 +60,15 @@ func (s *Server) offsetDelete(ctx context.Context, _ *request, q *kmsg.OffsetDel
 	return answer{response: a}
 }
 
-// subscriptions are the topics that the members of a group read; known is false while a rebalance is under way.
-func subscriptions(d group.Group) (topics []string, known bool) {
+// subscriptions are the topics that the members of a group read; known is false while a rebalance of a classic group is under
+// way. The caller holds mu.
+func (c *coordinator) subscriptions(d group.Group) (topics []string, known bool) {
+	if consumers, ok := c.mu.machine.DescribeConsumers(d.Name); ok {
+		for _, m := range consumers.Members {
+			topics = append(topics, m.Subscribed...)
+		}
+		return topics, true
+	}
 	for _, m := range d.Members {
 		subscription := kmsg.NewConsumerMemberMetadata()
 		if d.State != group.Stable || subscription.ReadFrom(m.Metadata) != nil {

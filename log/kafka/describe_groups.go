@@ -4,15 +4,21 @@ import (
 	"context"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/miracledb/miracledb/log/group"
 )
 
-// describeGroups tells of groups and their members; a group that does not exist is Dead.
+// describeGroups tells of groups and their members; a group that does not exist is Dead, and so is here
+// one of the consumer protocol (ConsumerGroupDescribe tells of those).
 func (s *Server) describeGroups(_ context.Context, _ *request, q *kmsg.DescribeGroupsRequest) answer {
 	a := kmsg.NewPtrDescribeGroupsResponse()
 	for _, name := range q.Groups {
 		d := s.coordinator.describe(name)
 		g := kmsg.NewDescribeGroupsResponseGroup()
 		g.Group, g.State, g.ProtocolType, g.Protocol = d.Name, string(d.State), d.ProtocolType, d.Protocol
+		if d.Type == group.Consumer {
+			g.State, g.ProtocolType = string(group.Dead), ""
+		}
 		for _, m := range d.Members {
 			member := kmsg.NewDescribeGroupsResponseGroupMember()
 			member.MemberID, member.InstanceID, member.ClientID, member.ClientHost = m.Member, nullable(m.Instance), m.ClientID, m.ClientHost

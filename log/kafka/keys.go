@@ -21,7 +21,8 @@ type api struct {
 	begin              func(*Server, context.Context, *request) (finisher, error)
 }
 
-// apis are the keys that we serve: Kafka 3.9's highest versions, and Kafka 4's where transactions need them (KIP-890). The lowest ones are 0 wherever an old client looks for
+// apis are the keys that we serve: Kafka 3.9's highest versions, and Kafka 4's where transactions (KIP-890) and
+// consumer groups (KIP-848) need them. The lowest ones are 0 wherever an old client looks for
 // an exact old version in its feature table: librdkafka before 2.12 compresses only if Produce 0 is offered, and speaks
 // the group protocol only if JoinGroup 0 is. Produce 0 to 2 (message formats 0 and 1) are offered for that alone and
 // refused per partition, as Kafka 4 does (KAFKA-18659).
@@ -67,6 +68,8 @@ func init() {
 		61:                  {0, 0, 0, decoded((*Server).describeProducers)},
 		65:                  {0, 0, 0, decoded((*Server).describeTransactions)},
 		66:                  {0, 1, 0, decoded((*Server).listTransactions)},
+		68:                  {0, 1, 0, decoded((*Server).consumerGroupHeartbeat)},
+		69:                  {0, 1, 0, decoded((*Server).consumerGroupDescribe)},
 	}
 }
 

@@ -10,9 +10,9 @@ import (
 )
 
 // offsetCommit stores the offsets of a group; it answers when they are durable.
-func (s *Server) offsetCommit(ctx context.Context, _ *request, q *kmsg.OffsetCommitRequest) answer {
+func (s *Server) offsetCommit(ctx context.Context, r *request, q *kmsg.OffsetCommitRequest) answer {
 	a := kmsg.NewPtrOffsetCommitResponse()
-	in := group.Commit{Group: q.Group, Generation: q.Generation, Member: q.MemberID, Instance: text(q.InstanceID)}
+	in := group.Commit{Group: q.Group, Generation: q.Generation, Member: q.MemberID, Instance: text(q.InstanceID), NoEpochs: r.version < 9}
 	now := s.options.Clock.Now().UnixMilli()
 	type place struct{ topic, partition int }
 	var places []place // of each of in.Offsets in the answer

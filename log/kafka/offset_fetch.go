@@ -19,7 +19,8 @@ func (s *Server) offsetFetch(_ context.Context, r *request, q *kmsg.OffsetFetchR
 		return answer{response: a}
 	}
 	// The older shape is the newer one's with a single group; null asks for all topics from version 2 on.
-	one := kmsg.OffsetFetchRequestGroup{Group: q.Group}
+	one := kmsg.NewOffsetFetchRequestGroup()
+	one.Group = q.Group
 	if q.Topics != nil || r.version < 2 {
 		one.Topics = make([]kmsg.OffsetFetchRequestGroupTopic, 0, len(q.Topics))
 	}
@@ -41,6 +42,9 @@ func (s *Server) offsetFetch(_ context.Context, r *request, q *kmsg.OffsetFetchR
 func (s *Server) groupOffsets(want *kmsg.OffsetFetchRequestGroup, stable bool) kmsg.OffsetFetchResponseGroup {
 	g := kmsg.NewOffsetFetchResponseGroup()
 	g.Group = want.Group
+	if g.ErrorCode = s.coordinator.mayFetch(want); g.ErrorCode != 0 {
+		return g
+	}
 	type place struct {
 		topic     string
 		partition int32
