@@ -11,6 +11,7 @@ import (
 
 	"github.com/miracledb/miracledb/backup"
 	"github.com/miracledb/miracledb/internal/errs"
+	"github.com/miracledb/miracledb/log"
 	"github.com/miracledb/miracledb/sql"
 	"github.com/miracledb/miracledb/views/catalog"
 )
@@ -19,6 +20,9 @@ import (
 type Options struct {
 	Database sql.Database
 	Catalog  *catalog.Catalog
+	Log      Log
+	// Visible waits until tables and views have reached a Position, and gives the one that they have.
+	Visible func(context.Context, log.Position) (log.Position, error)
 	// Subscribe serves /v1/subscribe.
 	Subscribe http.Handler
 	Metrics   prometheus.Gatherer
@@ -39,6 +43,8 @@ func New(o Options) http.Handler {
 	registerQuery(api, o)
 	registerSchema(api, o)
 	registerBackup(api, o)
+	registerAppend(api, o)
+	registerRecords(api, o)
 	mux.Handle("GET /v1/subscribe", o.Subscribe)
 	mux.Handle("/registry/", http.StripPrefix("/registry", o.Registry))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{}))

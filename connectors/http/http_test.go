@@ -111,6 +111,7 @@ func TestOpenAPIFromRoutes(t *testing.T) {
 		}
 	}
 	for path, methods := range doc.Paths {
+		path = strings.NewReplacer("{topic}", "__catalog", "{key}", "x").Replace(path)
 		for method := range methods {
 			if status, _ := do(t, s, strings.ToUpper(method), path, "{}"); status == 404 || status == 405 {
 				t.Errorf("%s %s is documented and answers %d", method, path, status)

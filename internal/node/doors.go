@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -9,6 +10,7 @@ import (
 	doorhttp "github.com/miracledb/miracledb/connectors/http"
 	"github.com/miracledb/miracledb/connectors/registry"
 	"github.com/miracledb/miracledb/connectors/websocket"
+	"github.com/miracledb/miracledb/log"
 	"github.com/miracledb/miracledb/views/catalog"
 )
 
@@ -16,9 +18,19 @@ import (
 func (n *Node) handler() http.Handler {
 	n.metrics.observe(n)
 	return doorhttp.New(doorhttp.Options{Database: n.Database, Catalog: n.Catalog, Metrics: n.metrics.registry, Ready: n.ready,
-		Backup: n.backup, Registry: registry.New(n.Schemas, n.dir.meta.ClusterID),
+		Backup: n.backup, Log: n.Log, Visible: n.visible, Registry: registry.New(n.Schemas, n.dir.meta.ClusterID),
 		Subscribe: websocket.Handler(&websocket.Options{Log: n.Log, Catalog: n.Catalog, Tables: n.Tables, Views: n.Views,
 			Versions: n.Versions, Codec: n.codec})})
+}
+
+// visible waits until there is a version at or after a Position.
+func (n *Node) visible(ctx context.Context, p log.Position) (log.Position, error) {
+	held, err := n.Versions.Acquire(ctx, p)
+	if err != nil {
+		return log.Position{}, err
+	}
+	at := held.Value.At
+	return at, held.Release()
 }
 
 // metrics are the node's, for /metrics.
