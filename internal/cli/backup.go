@@ -87,7 +87,7 @@ HTTP and writes to the repository itself; with --data a stopped server's directo
 	}
 	addRepoFlag(cmd)
 	addDataFlags(cmd)
-	cmd.Flags().String("server", "", "address of the running server (default: the configured one, else http://"+node.DefaultHTTP+")")
+	addServerFlag(cmd)
 	cmd.Flags().BoolVar(&full, "full", false, "read the whole log again and write every block anew, which repairs damaged ones")
 	return cmd
 }
@@ -120,13 +120,9 @@ func backupStopped(cmd *cobra.Command, repo string, full bool, p *progress) (*ba
 
 // backupRunning asks a server for a backup and follows it.
 func backupRunning(cmd *cobra.Command, repo string, full bool, p *progress) (*backup.Summary, error) {
-	settings, err := loadSettings(cmd)
+	server, err := serverURL(cmd)
 	if err != nil {
 		return nil, err
-	}
-	server := "http://" + reachable(settings.value("http"))
-	if f := cmd.Flags().Lookup("server"); f.Changed {
-		server = strings.TrimSuffix(f.Value.String(), "/")
 	}
 	body, err := json.Marshal(map[string]any{"repo": repo, "full": full})
 	if err != nil {

@@ -2,9 +2,11 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"strings"
 	"time"
 
@@ -25,6 +27,43 @@ func addBrokersFlag(cmd *cobra.Command) {
 	cmd.Flags().String("user", "", "who to come in as, by SCRAM-SHA-256 (default: MIRACLEDB_USER, else nobody)")
 	cmd.Flags().String("password-file", "", "file whose first line is the password (default: MIRACLEDB_PASSWORD)")
 	cmd.Flags().String("tls-ca", "", "PEM file with the authority to trust; \"system\": the machine's (default: MIRACLEDB_TLS_CA, else no TLS)")
+}
+
+func addServerFlag(cmd *cobra.Command) {
+	cmd.Flags().String("server", "", "address of the running server (default: the configured one, else http://"+node.DefaultHTTP+")")
+}
+
+// serverURL is the address of the HTTP server that this command asks.
+func serverURL(cmd *cobra.Command) (string, error) {
+	if f := cmd.Flags().Lookup("server"); f.Changed {
+		return strings.TrimSuffix(f.Value.String(), "/"), nil
+	}
+	s, err := loadSettings(cmd)
+	if err != nil {
+		return "", err
+	}
+	return "http://" + reachable(s.value("http")), nil
+}
+
+// get asks the HTTP server for JSON.
+func get(ctx context.Context, server, path string, into any) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, path, nil)
+	if err != nil {
+		return usage{err}
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return errs.New(errs.Unavailable, "no server answers: %w", err).
+			WithHint("Start one with `miracledb serve`, or name another with --server http://HOST:PORT.")
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != http.StatusOK {
+		return refusal(server, resp)
+	}
+	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
+		return errs.New(errs.Internal, "%s answers with no JSON: %w", server, err)
+	}
+	return nil
 }
 
 func addJSONFlag(cmd *cobra.Command) { cmd.Flags().Bool("json", false, "print JSON") }

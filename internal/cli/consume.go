@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"os/signal"
 	"strconv"
 	"syscall"
@@ -40,7 +41,7 @@ func parseStart(text string) (start, error) {
 }
 
 func newConsume() *cobra.Command {
-	var from, key string
+	var from, key, asOf string
 	var follow bool
 	var most int64
 	cmd := &cobra.Command{
@@ -48,9 +49,11 @@ func newConsume() *cobra.Command {
 		Short: "Print the records of a topic",
 		Long: `consume prints the value of each record on a line of its own, from the start of the topic or --from, up to the end
 that it has now; with --follow it waits for more. With --json each line is an object with topic, partition, offset,
-timestamp, key and value: a value that is JSON as it is, another as a string.`,
+timestamp, key and value: a value that is JSON as it is, another as a string. With --as-of the topic ends where it ended
+at that instant, in all partitions at one point of the log's order, and only committed records are printed.`,
 		Example: `  miracledb consume flights --from -5
-  miracledb consume flights --from 2026-11-22T10:00:00Z --follow --json`,
+  miracledb consume flights --from 2026-11-22T10:00:00Z --follow --json
+  miracledb consume flights --key UA1 --as-of 2026-11-22T10:00:00Z`,
 		Args: oneArg("TOPIC"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			at, err := parseStart(from)
@@ -64,12 +67,22 @@ timestamp, key and value: a value that is JSON as it is, another as a string.`,
 			if cmd.Flags().Changed("key") {
 				c.key = &key
 			}
+			if asOf != "" {
+				if c.asOf, err = time.Parse(time.RFC3339, asOf); err != nil {
+					return usage{fmt.Errorf("--as-of %q is no time such as 2026-11-22T10:00:00Z", asOf)}
+				}
+				if follow {
+					return usage{errors.New("--as-of names an end, --follow has none: give one of them")}
+				}
+			}
 			return c.run(cmd)
 		},
 	}
 	cmd.Flags().StringVar(&from, "from", "", "first offset (of each partition; -5: the last five), or a time in RFC 3339 (default: the start)")
 	cmd.Flags().BoolVar(&follow, "follow", false, "wait for more at the end, until Ctrl-C")
 	cmd.Flags().StringVar(&key, "key", "", "print only records with this key")
+	cmd.Flags().StringVar(&asOf, "as-of", "", "end where the topic ended at this time in RFC 3339 (asks the server over HTTP too)")
+	addServerFlag(cmd)
 	cmd.Flags().Int64Var(&most, "max", 0, "stop after so many records (0: no bound)")
 	addBrokersFlag(cmd)
 	addJSONFlag(cmd)
@@ -81,6 +94,7 @@ type consumption struct {
 	from   start
 	follow bool
 	key    *string
+	asOf   time.Time // zero: now
 	most   int64
 	json   bool
 }
@@ -89,12 +103,20 @@ type consumption struct {
 type span struct{ next, end int64 }
 
 func (c *consumption) run(cmd *cobra.Command) error {
-	client, err := kafkaClient(cmd)
+	// Markers of transactions are looked at too: the last offset before the end may be one's.
+	options := []kgo.Opt{kgo.KeepControlRecords()}
+	if !c.asOf.IsZero() {
+		options = append(options, kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+	}
+	client, err := kafkaClient(cmd, options...)
 	if err != nil {
 		return err
 	}
 	defer client.Close()
 	spans, err := c.spans(cmd.Context(), kadm.NewClient(client))
+	if err == nil && !c.asOf.IsZero() {
+		err = c.cut(cmd, spans)
+	}
 	if err != nil {
 		return err
 	}
@@ -155,6 +177,30 @@ func (c *consumption) spans(ctx context.Context, admin *kadm.Client) (map[int32]
 	return spans, nil
 }
 
+// cut ends the partitions where they ended at c.asOf.
+func (c *consumption) cut(cmd *cobra.Command, spans map[int32]*span) error {
+	server, err := serverURL(cmd)
+	if err != nil {
+		return err
+	}
+	var told struct {
+		Partitions []struct {
+			Partition int32
+			Stable    int64
+		}
+	}
+	path := server + "/v1/topics/" + url.PathEscape(c.topic) + "?as_of=" + url.QueryEscape(c.asOf.Format(time.RFC3339Nano))
+	if err := get(cmd.Context(), server, path, &told); err != nil {
+		return err
+	}
+	for _, p := range told.Partitions {
+		if s := spans[p.Partition]; s != nil {
+			s.end = min(s.end, p.Stable)
+		}
+	}
+	return nil
+}
+
 func (c *consumption) poll(ctx context.Context, client *kgo.Client, spans map[int32]*span, out *bufio.Writer) error {
 	var printed int64
 	for {
@@ -172,7 +218,7 @@ func (c *consumption) poll(ctx context.Context, client *kgo.Client, spans map[in
 			if !c.follow && s.next >= s.end {
 				delete(spans, r.Partition)
 			}
-			if c.key != nil && *c.key != string(r.Key) {
+			if r.Attrs.IsControl() || c.key != nil && *c.key != string(r.Key) {
 				continue
 			}
 			if err := c.print(out, r); err != nil {

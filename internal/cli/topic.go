@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,7 +19,7 @@ import (
 )
 
 func newTopic() *cobra.Command {
-	return parent("topic", "List, make, describe and delete topics", newTopicList(), newTopicCreate(), newTopicDescribe(), newTopicDelete())
+	return parent("topic", "List, make, describe, change and delete topics", newTopicList(), newTopicCreate(), newTopicDescribe(), newTopicAlter(), newTopicDelete())
 }
 
 // partition is a partition's place in the log.
@@ -202,6 +203,78 @@ func (t *topic) describe(cmd *cobra.Command) error {
 		list.add(strconv.Itoa(int(p.Partition)), strconv.FormatInt(p.Start, 10), strconv.FormatInt(p.End, 10))
 	}
 	return list.write(out)
+}
+
+func newTopicAlter() *cobra.Command {
+	var partitions int
+	var set, unset []string
+	cmd := &cobra.Command{
+		Use: "alter TOPIC", Short: "Change a topic's settings and add partitions", Args: oneArg("TOPIC"),
+		Long: `alter sets --config, puts --unset back to its default, and adds partitions up to --partitions. A topic never has fewer
+partitions than before, and records stay where they are: keys go to other partitions from then on.`,
+		Example: "  miracledb topic alter clicks --config retention.ms=86400000 --unset segment.bytes\n  miracledb topic alter clicks --partitions 12",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			values, err := parseConfigs(set)
+			if err != nil {
+				return err
+			}
+			var changes []kadm.AlterConfig
+			for _, name := range slices.Sorted(maps.Keys(values)) {
+				changes = append(changes, kadm.AlterConfig{Op: kadm.SetConfig, Name: name, Value: values[name]})
+			}
+			for _, name := range unset {
+				changes = append(changes, kadm.AlterConfig{Op: kadm.DeleteConfig, Name: name})
+			}
+			if len(changes) == 0 && partitions == 0 {
+				return usage{errors.New("nothing to change: give --config, --unset or --partitions")}
+			}
+			return withAdmin(cmd, func(ctx context.Context, admin *kadm.Client) error {
+				return alterTopic(ctx, cmd, admin, args[0], changes, partitions)
+			})
+		},
+	}
+	cmd.Flags().IntVar(&partitions, "partitions", 0, "number of partitions that it shall have")
+	cmd.Flags().StringArrayVar(&set, "config", nil, "setting by its Kafka name, name=value; may be repeated")
+	cmd.Flags().StringArrayVar(&unset, "unset", nil, "setting that shall have its default again; may be repeated")
+	addBrokersFlag(cmd)
+	return cmd
+}
+
+func alterTopic(ctx context.Context, cmd *cobra.Command, admin *kadm.Client, name string, changes []kadm.AlterConfig, partitions int) error {
+	failed := func(err error, message string) error {
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, kerr.UnknownTopicOrPartition):
+			return noTopic(name)
+		case message != "":
+			err = errors.New(message)
+		}
+		return errs.New(errs.Invalid, "topic %s was not changed: %w", name, err)
+	}
+	if len(changes) > 0 {
+		done, err := admin.AlterTopicConfigs(ctx, changes, name)
+		if err == nil && len(done) == 1 {
+			err = failed(done[0].Err, done[0].ErrMessage)
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintf(cmd.ErrOrStderr(), "changed %s of topic %s\n", plural(len(changes), "setting"), name); err != nil {
+			return err
+		}
+	}
+	if partitions == 0 {
+		return nil
+	}
+	done, err := admin.UpdatePartitions(ctx, partitions, name)
+	if err == nil {
+		err = failed(done[name].Err, done[name].ErrMessage)
+	}
+	if err == nil {
+		_, err = fmt.Fprintf(cmd.ErrOrStderr(), "topic %s has %s\n", name, plural(partitions, "partition"))
+	}
+	return err
 }
 
 func newTopicDelete() *cobra.Command {
