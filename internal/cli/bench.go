@@ -13,7 +13,7 @@ import (
 )
 
 func newBench() *cobra.Command {
-	return parent("bench", "Run a benchmark beside its peer", newBenchFlights(), newBenchPgbench())
+	return parent("bench", "Run a benchmark beside its peer", newBenchFlights(), newBenchLog(), newBenchPgbench())
 }
 
 func newBenchFlights() *cobra.Command {
@@ -40,6 +40,36 @@ a write to its sight in a view at 1,000 writes a second. A view that is not equa
 	cmd.Flags().StringVar(&o.DataFile, "data-file", "", "Parquet file of flights")
 	cmd.Flags().StringVar(&o.AirportsFile, "airports-file", "", "CSV file of airports (default: airports.csv beside the flights)")
 	cmd.Flags().Int64Var(&o.Rows, "rows", 0, "use only the first rows of the file")
+	cmd.Flags().StringVar(&o.Pprof, "pprof", "", "where the server answers the profiler, HOST:PORT")
+	addJSONFlag(cmd)
+	return cmd
+}
+
+func newBenchLog() *cobra.Command {
+	var o bench.LogOptions
+	cmd := &cobra.Command{
+		Use:   "log",
+		Short: "The log beside Apache Kafka, by Kafka's own tools",
+		Long: `log starts a server and an Apache Kafka of one node, and runs against both in turn: Kafka's producer and consumer
+performance tools, its end-to-end latency tool, a producer that sends ready-made batches and a consumer that only reads
+bytes, and transactions. A ratio is ours to Kafka's: of rates over 1 is better, of p99, CPU and memory under 1.
+Kafka acknowledges before its disk has the records, this log after; where it says flush.messages=1 both wait.`,
+		Example: "  miracledb bench log\n  miracledb bench log --records 500000 --runs 1 --json",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.Validate(); err != nil {
+				return usage{err}
+			}
+			return runBench(cmd, func(p bench.Progress) (*bench.Result, error) {
+				o.Progress = p
+				return bench.Log(cmd.Context(), o)
+			})
+		},
+	}
+	cmd.Flags().Int64Var(&o.Records, "records", 0, "records of 100 bytes in a run (default 5000000)")
+	cmd.Flags().IntVar(&o.Runs, "runs", 0, "runs of each side (default 3)")
+	cmd.Flags().Int64Var(&o.Recovery, "recovery-bytes", 0, "size of a log that is recovered after kill -9 (default: left out)")
+	cmd.Flags().StringVar(&o.Jars, "kafka-jars", "", "class path of Apache Kafka, DIR/* (default: where this project's tests install it)")
 	cmd.Flags().StringVar(&o.Pprof, "pprof", "", "where the server answers the profiler, HOST:PORT")
 	addJSONFlag(cmd)
 	return cmd

@@ -1,0 +1,245 @@
+package bench
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"io"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/miracledb/miracledb/internal/errs"
+	"github.com/miracledb/miracledb/log/record"
+)
+
+const (
+	replayConnections = 2
+	replayInFlight    = 5        // requests of one connection: as many as Kafka's own producer has
+	replayBatch       = 16 << 10 // batch.size of Kafka's own producer
+)
+
+// replaying says what a lean producer sends: ready-made batches, one to each partition in a request, so that its own work
+// is nothing but writing bytes.
+type replaying struct {
+	topic      string
+	partitions int32
+	recordSize int
+	records    int64 // in all; rounded up to whole requests
+}
+
+// replayed is what came of it.
+type replayed struct {
+	records   int64
+	took      time.Duration
+	latencies []time.Duration // of each request
+}
+
+// replay produces with acks=all and waits until everything is acknowledged.
+func replay(ctx context.Context, address string, want replaying) (*replayed, error) {
+	batch, inBatch, err := readyBatch(want.recordSize)
+	if err != nil {
+		return nil, err
+	}
+	frame := produceFrame(want, batch)
+	perRequest := inBatch * int64(want.partitions)
+	var left atomic.Int64
+	left.Store((want.records + perRequest - 1) / perRequest)
+	out := &replayed{records: left.Load() * perRequest}
+	latencies := make([][]time.Duration, replayConnections)
+	began := time.Now()
+	g, ctx := errgroup.WithContext(ctx)
+	for i := range replayConnections {
+		g.Go(func() (err error) {
+			latencies[i], err = replayOne(ctx, address, frame, &left)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	out.took = time.Since(began)
+	for _, l := range latencies {
+		out.latencies = append(out.latencies, l...)
+	}
+	return out, nil
+}
+
+// readyBatch is one batch of about replayBatch bytes and the number of its records.
+func readyBatch(recordSize int) ([]byte, int64, error) {
+	var b record.Builder
+	value := make([]byte, recordSize)
+	for i := range value {
+		value[i] = 'a' + byte(i%26)
+	}
+	for b.Count() == 0 || b.Size()+recordSize+16 <= replayBatch {
+		b.Add(time.Now().UnixMilli(), nil, value)
+	}
+	n := int64(b.Count())
+	p, err := b.Build()
+	return p, n, err
+}
+
+// produceFrame is a whole request frame; its correlation id stands at bytes 8 to 12.
+func produceFrame(want replaying, batch []byte) []byte {
+	r := kmsg.NewPtrProduceRequest()
+	r.Version, r.Acks, r.TimeoutMillis = 9, -1, 60_000
+	t := kmsg.NewProduceRequestTopic()
+	t.Topic = want.topic
+	for i := range want.partitions {
+		p := kmsg.NewProduceRequestTopicPartition()
+		p.Partition, p.Records = i, batch
+		t.Partitions = append(t.Partitions, p)
+	}
+	r.Topics = append(r.Topics, t)
+	return kmsg.NewRequestFormatter(kmsg.FormatterClientID("replay")).AppendRequest(nil, r, 0)
+}
+
+// replayOne sends the frame on a connection of its own while some are left, and reads the answers beside.
+func replayOne(ctx context.Context, address string, frame []byte, left *atomic.Int64) (latencies []time.Duration, err error) {
+	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = c.Close() }() // what was wanted has been read
+	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
+	defer stop()
+	sent := make(chan time.Time, replayInFlight-1) // one more is in the writer's hand
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		defer close(sent)
+		for left.Add(-1) >= 0 {
+			select {
+			case sent <- time.Now():
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			if _, err := c.Write(frame); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	g.Go(func() error {
+		r := bufio.NewReaderSize(c, 64<<10)
+		for at := range sent {
+			answer, err := readFrame(r)
+			if err != nil {
+				return err
+			}
+			latencies = append(latencies, time.Since(at))
+			if err := checkProduced(answer); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return latencies, g.Wait()
+}
+
+// maxAnswer bounds an answer's frame.
+const maxAnswer = 256 << 20
+
+// readFrame reads one answer without its length.
+func readFrame(r io.Reader) ([]byte, error) {
+	var size [4]byte
+	if _, err := io.ReadFull(r, size[:]); err != nil {
+		return nil, err
+	}
+	n := binary.BigEndian.Uint32(size[:])
+	if n < 5 || n > maxAnswer {
+		return nil, errs.New(errs.Corrupt, "an answer of %d bytes", n)
+	}
+	p := make([]byte, n)
+	_, err := io.ReadFull(r, p)
+	return p, err
+}
+
+func checkProduced(answer []byte) error {
+	a := kmsg.NewPtrProduceResponse()
+	a.Version = 9
+	if err := a.ReadFrom(answer[5:]); err != nil { // the correlation id and no tags
+		return err
+	}
+	for _, t := range a.Topics {
+		for _, p := range t.Partitions {
+			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// drain fetches a topic from its start to the offsets in ends with as little work of its own as can be, and gives the bytes of
+// record batches.
+func drain(ctx context.Context, address, topic string, ends []int64) (bytes int64, err error) {
+	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = c.Close() }() // what was wanted has been read
+	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
+	defer stop()
+	r := bufio.NewReaderSize(c, 1<<20)
+	next := make([]int64, len(ends))
+	for {
+		q := kmsg.NewPtrFetchRequest()
+		q.Version, q.MaxWaitMillis, q.MinBytes, q.MaxBytes, q.SessionEpoch = 11, 500, 1, 50<<20, -1
+		t := kmsg.NewFetchRequestTopic()
+		t.Topic = topic
+		for i := range ends {
+			if next[i] < ends[i] {
+				p := kmsg.NewFetchRequestTopicPartition()
+				p.Partition, p.FetchOffset, p.PartitionMaxBytes, p.CurrentLeaderEpoch = int32(i), next[i], 10<<20, -1
+				t.Partitions = append(t.Partitions, p)
+			}
+		}
+		if len(t.Partitions) == 0 {
+			return bytes, nil
+		}
+		q.Topics = append(q.Topics, t)
+		if _, err := c.Write(kmsg.NewRequestFormatter(kmsg.FormatterClientID("drain")).AppendRequest(nil, q, 0)); err != nil {
+			return 0, err
+		}
+		answer, err := readFrame(r)
+		if err != nil {
+			return 0, err
+		}
+		got, err := takeFetched(answer, next)
+		if err != nil {
+			return 0, err
+		}
+		bytes += got
+	}
+}
+
+// takeFetched moves next behind the batches of an answer.
+func takeFetched(answer []byte, next []int64) (bytes int64, err error) {
+	a := kmsg.NewPtrFetchResponse()
+	a.Version = 11
+	if err := a.ReadFrom(answer[4:]); err != nil {
+		return 0, err
+	}
+	for _, t := range a.Topics {
+		for _, p := range t.Partitions {
+			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+				return 0, err
+			}
+			for rest := p.RecordBatches; len(rest) > 0; {
+				b, err := record.ParseHeader(rest)
+				if err != nil || b.Bytes == nil {
+					break // the last one may be cut
+				}
+				next[p.Partition] = b.LastOffset() + 1
+				bytes += int64(len(b.Bytes))
+				rest = rest[len(b.Bytes):]
+			}
+		}
+	}
+	return bytes, nil
+}
