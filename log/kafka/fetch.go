@@ -15,19 +15,17 @@ import (
 // fetchBytes bounds one answer (fetch.max.bytes of the broker); the first batch is given even when it is larger (KIP-74).
 const fetchBytes = 55 << 20
 
-// fetch answers with what the partitions have, or waits until they have MinBytes or MaxWait is over. There are no fetch
-// sessions: session id 0 tells the client to send full requests (KIP-227).
+// fetch answers with what the partitions have, or waits until they have MinBytes or MaxWait is over.
 func (s *Server) fetch(ctx context.Context, r *request, q *kmsg.FetchRequest) answer {
 	f := fetching{server: s, frame: r, request: q, partitions: make([]fetched, 0, len(q.Topics))}
-	if q.SessionID != 0 {
-		f.code = kerr.FetchSessionIDNotFound.Code
+	if f.session, f.cached, f.code = s.sessions.begin(q); f.code != 0 {
 		q.Topics = nil
 		return answer{body: f.encode(r.version)}
 	}
 	wanted := f.resolve(r.version)
 	f.read(ctx)
 	if f.bytes >= int(q.MinBytes) || f.failed || q.MaxWaitMillis <= 0 {
-		return answer{body: f.encode(r.version)}
+		return f.finish()
 	}
 	wake := make(chan struct{}, 1)
 	cancel := s.log.Notify(wanted, wake)
@@ -38,14 +36,14 @@ func (s *Server) fetch(ctx context.Context, r *request, q *kmsg.FetchRequest) an
 		// Once more after Notify: what came in between woke nobody.
 		f.read(ctx)
 		if f.bytes >= int(q.MinBytes) || f.failed {
-			return answer{body: f.encode(r.version)}
+			return f.finish()
 		}
 		select {
 		case <-wake:
 		case <-timeout.C:
-			return answer{body: f.encode(r.version)}
+			return f.finish()
 		case <-ctx.Done():
-			return answer{body: f.encode(r.version)}
+			return f.finish()
 		}
 	}
 }
@@ -56,6 +54,9 @@ type fetching struct {
 	frame      *request
 	request    *kmsg.FetchRequest
 	code       int16
+	session    *fetchSession       // that the request continues, nil: it is a full one
+	cached     []*sessionPartition // the session's, in the order of the request's
+	sessionID  int32               // what the answer says
 	partitions []fetched
 	bytes      int
 	failed     bool
@@ -65,10 +66,23 @@ type fetching struct {
 type fetched struct {
 	partition log.Partition
 	known     bool
+	unchanged bool // since the session's last answer
 	code      int16
 	bounds    log.Bounds
 	records   []byte
 	aborted   []log.AbortedTxn // with records among them, for readers of committed records
+}
+
+// finish gives the answer: of a session, what is not as it was; of a full request, all.
+func (f *fetching) finish() answer {
+	switch {
+	case f.session != nil:
+		f.sessionID = f.session.id
+		f.server.sessions.answer(f.session, f.cached, f.partitions)
+	case f.request.SessionEpoch == firstEpoch && f.request.Version >= 7:
+		f.sessionID = f.server.sessions.create(f.request, f.partitions)
+	}
+	return answer{body: f.encode(f.request.Version)}
 }
 
 // readCommitted is the isolation level that sees no record of a transaction that has not committed.

@@ -14,26 +14,52 @@ func (f *fetching) encode(version int16) net.Buffers {
 	e.int32(0) // throttle
 	if version >= 7 {
 		e.int16(f.code)
-		e.int32(0) // session id: none
+		e.int32(f.sessionID)
 	}
-	e.length(len(f.request.Topics))
+	topics, told := f.told()
+	e.length(topics)
 	next := 0
 	for i := range f.request.Topics {
 		t := &f.request.Topics[i]
+		if told[i] == 0 && len(t.Partitions) > 0 {
+			next += len(t.Partitions)
+			continue
+		}
 		if version >= 13 {
 			e.b = append(e.b, t.TopicID[:]...)
 		} else {
 			e.text(t.Topic)
 		}
-		e.length(len(t.Partitions))
+		e.length(told[i])
 		for j := range t.Partitions {
-			e.partition(t.Partitions[j].Partition, &f.partitions[next])
+			if !f.partitions[next].unchanged {
+				e.partition(t.Partitions[j].Partition, &f.partitions[next])
+			}
 			next++
 		}
 		e.tags()
 	}
 	e.tags()
 	return append(e.out, e.b)
+}
+
+// told counts the topics that the answer has, and the partitions of each topic of the request that it has: a session's answer
+// leaves out what is as it was.
+func (f *fetching) told() (topics int, partitions []int) {
+	partitions = make([]int, len(f.request.Topics))
+	next := 0
+	for i := range f.request.Topics {
+		for range f.request.Topics[i].Partitions {
+			if !f.partitions[next].unchanged {
+				partitions[i]++
+			}
+			next++
+		}
+		if partitions[i] > 0 || len(f.request.Topics[i].Partitions) == 0 {
+			topics++
+		}
+	}
+	return topics, partitions
 }
 
 type fetchEncoder struct {

@@ -30,7 +30,7 @@ var apis map[int16]api
 
 func init() {
 	apis = map[int16]api{
-		produceKey:          {0, 12, 9, (*Server).beginProduce},
+		produceKey:          {0, 13, 9, (*Server).beginProduce},
 		fetchKey:            {4, 17, 12, decoded((*Server).fetch)},
 		2:                   {0, 9, 6, decoded((*Server).listOffsets)},
 		3:                   {0, 12, 9, decoded((*Server).metadata)},

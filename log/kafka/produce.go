@@ -49,8 +49,7 @@ func (s *Server) beginProduce(ctx context.Context, r *request) (finisher, error)
 	}
 	for topics := w.length(flexible); topics > 0 && !w.bad; topics-- {
 		t := kmsg.NewProduceResponseTopic()
-		t.Topic = w.text(flexible)
-		topic, known := s.log.Topic(t.Topic)
+		topic, unknown := s.producedTopic(&w, r.version, &t)
 		settings := topicSettings(&topic)
 		for partitions := w.length(flexible); partitions > 0 && !w.bad; partitions-- {
 			index, size := w.int32(), w.length(flexible)
@@ -69,7 +68,7 @@ func (s *Server) beginProduce(ctx context.Context, r *request) (finisher, error)
 			}
 			ticket, err := (*log.Ticket)(nil), refusal
 			if err == nil {
-				ticket, err = s.submit(ctx, topic, known, settings, index, records, join)
+				ticket, err = s.submit(ctx, topic, unknown, settings, index, records, join)
 			}
 			p.tickets = append(p.tickets, produced{ticket, settings.logAppendTime})
 			t.Partitions = append(t.Partitions, produceAnswer(index, err))
@@ -85,10 +84,29 @@ func (s *Server) beginProduce(ctx context.Context, r *request) (finisher, error)
 	return p.finish, nil
 }
 
+// producedTopic reads which topic is meant, from version 13 on by its id, and repeats it in the answer. The error is that there is
+// none.
+func (s *Server) producedTopic(w *wire, version int16, t *kmsg.ProduceResponseTopic) (log.Topic, error) {
+	if version >= 13 {
+		copy(t.TopicID[:], w.span(len(t.TopicID)))
+		if topic, ok := s.log.TopicByID(log.TopicID(t.TopicID)); ok {
+			return topic, nil
+		}
+		return log.Topic{}, kerr.UnknownTopicID
+	}
+	t.Topic = w.text(version >= 9)
+	if topic, ok := s.log.Topic(t.Topic); ok {
+		return topic, nil
+	}
+	return log.Topic{}, kerr.UnknownTopicOrPartition
+}
+
 // submit checks the batches of one partition and hands them to the log.
-func (s *Server) submit(ctx context.Context, topic log.Topic, known bool, settings settings, index int32, records []byte, join bool) (*log.Ticket, error) {
+func (s *Server) submit(ctx context.Context, topic log.Topic, unknown error, settings settings, index int32, records []byte, join bool) (*log.Ticket, error) {
 	switch {
-	case !known || index < 0 || index >= topic.Partitions:
+	case unknown != nil:
+		return nil, unknown
+	case index < 0 || index >= topic.Partitions:
 		return nil, kerr.UnknownTopicOrPartition
 	case topic.Internal:
 		return nil, &fault{kerr.InvalidTopicException, "topic " + topic.Name + " is internal: clients may only read it"}

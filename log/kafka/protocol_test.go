@@ -386,7 +386,7 @@ func TestFetch(t *testing.T) {
 		t.Errorf("a future epoch: %v", got.ErrorCode)
 	}
 	q = fetchRequest("t", 0, 0)
-	q.SessionID = 5
+	q.SessionID, q.SessionEpoch = 5, 1
 	if got := p.ask(q).(*kmsg.FetchResponse); got.ErrorCode != kerr.FetchSessionIDNotFound.Code {
 		t.Errorf("a session: %+v", got)
 	}
@@ -544,5 +544,20 @@ func TestOffsetsReplay(t *testing.T) {
 	catalog.CreateTopic(context.Background(), "t", 2, nil)
 	if f := p.ask(fetch).(*kmsg.OffsetFetchResponse); len(f.Groups[0].Topics) != 0 || f.Groups[1].Topics[0].Partitions[0].Offset != -1 {
 		t.Fatalf("offsets of a topic that was dropped: %+v", f.Groups)
+	}
+}
+
+// From version 13 on Produce names topics by their ids.
+func TestProduceByID(t *testing.T) {
+	l, catalog := newLog(t)
+	topic, _ := catalog.CreateTopic(context.Background(), "t", 1, nil)
+	p := dial(t, serve(t, l, catalog))
+	for id, want := range map[[16]byte]int16{topic.ID: 0, {9}: kerr.UnknownTopicID.Code} {
+		q := produce(13, "", 0, batch(t, record.None, "a"))
+		q.Topics[0].TopicID = id
+		a := p.ask(q).(*kmsg.ProduceResponse).Topics[0]
+		if got := a.Partitions[0]; a.TopicID != id || got.ErrorCode != want || (want == 0) != (got.BaseOffset == 0) {
+			t.Errorf("%+v", a)
+		}
 	}
 }

@@ -104,6 +104,7 @@ type Server struct {
 	coordinator *coordinator
 	frames      *budget // bytes of requests that were not answered yet
 	decoding    *budget // bytes that decoding may take, see decodeFactor
+	sessions    *fetchSessions
 	fetches     *budget // bytes of answers to fetches that were not sent yet
 
 	mu struct {
@@ -120,6 +121,7 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 	o = o.withDefaults()
 	s := &Server{options: o, log: o.Log, access: access.NewStore(o.Log), frames: newBudget(int64(o.InflightBytes)), fetches: newBudget(int64(o.InflightBytes)),
 		decoding: newBudget(decodeFactor * otherRequest)}
+	s.sessions = newFetchSessions(o.Clock)
 	s.mu.conns = map[*conn]struct{}{}
 	var err error
 	s.coordinator, err = openCoordinator(ctx, o)
