@@ -357,7 +357,7 @@ func (s *subscription) appended(ctx context.Context, to log.Position) error {
 				if b.Partition.Topic != s.rel.Topic {
 					return nil
 				}
-				return s.records(ctx, codec, &read, b)
+				return s.records(ctx, codec, &read, at, b)
 			})
 			if err != nil {
 				return err
@@ -388,9 +388,9 @@ func (s *subscription) thinned(at log.Position) error {
 	return nil
 }
 
-func (s *subscription) records(ctx context.Context, codec *ingest.Codec, it *record.Iterator, b log.PartitionBatch) error {
+func (s *subscription) records(ctx context.Context, codec *ingest.Codec, it *record.Iterator, at log.Position, b log.PartitionBatch) error {
 	if codec != nil {
-		d, err := codec.Decode(b.Batch, ingest.Place{Topic: b.Partition.Topic, Partition: b.Partition.Index})
+		d, err := codec.Decode(b.Batch, ingest.Place{Topic: b.Partition.Topic, Partition: b.Partition.Index, Position: at})
 		if err != nil {
 			return err
 		}

@@ -206,7 +206,7 @@ func (n *Node) codec(rel *catalog.Relation) (*ingest.Codec, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ingest.New(rel, checks)
+	return ingest.New(rel, checks, n.Schemas)
 }
 
 // compile compiles a view against the catalog as it was when the view was made.

@@ -1,5 +1,7 @@
 package row
 
+import "math"
+
 // maxArrayDims is PostgreSQL's MAXDIM.
 const maxArrayDims = 6
 
@@ -39,4 +41,17 @@ func KindOf(oid OID) Kind {
 		return KindList
 	}
 	return KindNull
+}
+
+// IntegerRange bounds the values of an integer type; oid and its aliases are unsigned.
+func IntegerRange(oid OID) (least, most int64) {
+	switch oid {
+	case Int2:
+		return math.MinInt16, math.MaxInt16
+	case Int4:
+		return math.MinInt32, math.MaxInt32
+	case Int8:
+		return math.MinInt64, math.MaxInt64
+	}
+	return 0, math.MaxUint32
 }

@@ -22,6 +22,8 @@ const readBytes = 4 << 20
 type applier struct {
 	o   *Options
 	pos log.Position
+	// at is the append whose effects are being applied.
+	at log.Position
 	// cuts are the Positions above pos where a tick must end, rising.
 	cuts    []log.Position
 	codecs  map[delta.RelationID]*ingest.Codec
@@ -184,6 +186,7 @@ func (a *applier) entry(ctx context.Context, t *tick, e *log.Entry) error {
 			}
 		}
 	}
+	a.at = e.Position
 	attached, _ := e.Attachment.(*ingest.Decoded)
 	if attached != nil && attached.Placed {
 		if err := a.rows(t, attached.Changes, log.PartitionBatch{}); err != nil {
@@ -211,15 +214,15 @@ func (a *applier) stream(snap *catalog.Snapshot, rel *catalog.Relation, b log.Pa
 	if err != nil {
 		return err
 	}
-	faults, err := c.DecodeColumns(a.changes(rel).rows, b.Batch, place(b))
+	faults, err := c.DecodeColumns(a.changes(rel).rows, b.Batch, a.place(b))
 	if err != nil {
 		return err
 	}
 	return a.reject(snap, rel, b.Partition.Index, faults)
 }
 
-func place(b log.PartitionBatch) ingest.Place {
-	return ingest.Place{Topic: b.Partition.Topic, Partition: b.Partition.Index}
+func (a *applier) place(b log.PartitionBatch) ingest.Place {
+	return ingest.Place{Topic: b.Partition.Topic, Partition: b.Partition.Index, Position: a.at}
 }
 
 // table applies a batch that a Kafka client produced into a table's topic.
@@ -232,7 +235,7 @@ func (a *applier) table(t *tick, rel *catalog.Relation, b log.PartitionBatch, d 
 		if err != nil {
 			return err
 		}
-		if d, err = c.Decode(b.Batch, place(b)); err != nil {
+		if d, err = c.Decode(b.Batch, a.place(b)); err != nil {
 			return err
 		}
 	}

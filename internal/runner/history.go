@@ -42,6 +42,7 @@ func (a *applier) history(t *tick, rel *catalog.Relation, pos log.Position) erro
 		}
 		b := log.PartitionBatch{Partition: first.partition, Batch: first.batch, BaseOffset: first.base, Records: first.records}
 		t.records += int64(b.Records)
+		a.at = first.at
 		var err error
 		if rel.Kind == catalog.Table {
 			err = a.table(t, rel, b, nil)

@@ -121,6 +121,9 @@ var PythonSQL = []string{"sqlalchemy==2.0.36", "psycopg[binary]==3.2.3", "asyncp
 // PythonKafka is the Python Kafka clients of the client matrix.
 var PythonKafka = []string{"confluent-kafka==2.16.1", "kafka-python==3.0.12", "lz4", "zstandard", "python-snappy"}
 
+// PythonRegistry is the Python clients of the schema registry: Confluent's, with all its serializers.
+var PythonRegistry = []string{"confluent-kafka[schemaregistry,avro,json,protobuf]==2.16.1"}
+
 // NodeModules gives node and a directory whose node_modules has the named npm packages ("mermaid@11.12.0"): pin them.
 func NodeModules(t testing.TB, packages ...string) (node, dir string) {
 	t.Helper()

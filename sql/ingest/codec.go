@@ -10,6 +10,7 @@ import (
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/internal/row"
 	"github.com/miracledb/miracledb/internal/row/jsonrow"
+	"github.com/miracledb/miracledb/internal/schema"
 	"github.com/miracledb/miracledb/log"
 	"github.com/miracledb/miracledb/log/record"
 	"github.com/miracledb/miracledb/views/catalog"
@@ -67,6 +68,9 @@ func (d *Decoded) FirstFault() *Fault {
 type Place struct {
 	Topic     log.TopicID
 	Partition int32
+	// Position is that of the append with which the records take effect: the schemas registered before it explain them. Zero
+	// is an append that is still to come.
+	Position log.Position
 }
 
 // Codec reads and writes the records of one version of one relation. It keeps scratch memory: one goroutine at a time.
@@ -75,7 +79,10 @@ type Codec struct {
 	schema   *row.Schema
 	json     *jsonrow.Decoder
 	key      *jsonrow.KeyDecoder // of a keyed relation
-	checks   []Check
+	// format is the type of schema that values are written with, "" for JSON; framed reads such values and framedKey such keys.
+	format            schema.Type
+	framed, framedKey *framed
+	checks            []Check
 	// arrival are the columns whose default is now(): the record's timestamp.
 	arrival []int
 	// volatile are the columns with another default that no record can be given: a record without them is a fault.
@@ -89,9 +96,10 @@ type Codec struct {
 // RowID is the name of the hidden key column of a table without a primary key.
 const RowID = "_rowid"
 
-// New compiles the codec of a relation; checks are its CHECK constraints compiled.
-func New(rel *catalog.Relation, checks []Check) (*Codec, error) {
-	c := &Codec{Relation: rel, schema: rel.RowSchema(), checks: checks, rowID: -1}
+// New compiles the codec of a relation; checks are its CHECK constraints compiled. Without writers (nil) records that name a
+// schema are faults.
+func New(rel *catalog.Relation, checks []Check, w Writers) (*Codec, error) {
+	c := &Codec{Relation: rel, schema: rel.RowSchema(), checks: checks, rowID: -1, format: formatOf(rel)}
 	opts := jsonrow.Options{Defaults: make([]row.Value, len(rel.Columns)), HasDefault: make([]bool, len(rel.Columns))}
 	for i, col := range rel.Columns {
 		switch {
@@ -119,8 +127,10 @@ func New(rel *catalog.Relation, checks []Check) (*Codec, error) {
 		}
 	}
 	c.json = jsonrow.NewDecoder(&filled, opts)
+	c.framed = newFramed(w, &filled, opts)
 	if rel.Keyed() {
 		c.key = jsonrow.NewKeyDecoder(c.schema)
+		c.framedKey = newFramed(w, c.key.Schema(), jsonrow.Options{})
 	}
 	return c, nil
 }
@@ -168,6 +178,12 @@ func IndexEntry(rel *catalog.Relation, x *catalog.Index, r row.Row, key []byte) 
 // good only once it is there.
 func (c *Codec) Placed() bool { return c.rowID >= 0 || len(c.arrival) > 0 }
 
+// Final reports whether what was decoded before the append will be what is decoded after it: not when a fault may be for want
+// of a schema that is registered meanwhile.
+func (c *Codec) Final(d *Decoded) bool {
+	return !c.Placed() && (len(d.Faults) == 0 || c.format == "" && !c.Relation.Keyed())
+}
+
 // Decode reads the batches of one partition, as a keyed relation's changes or an append-only one's rows. Damaged batches
 // are errs.Invalid; faulty records are in Faults.
 func (c *Codec) Decode(batches []byte, at Place) (*Decoded, error) {
@@ -195,8 +211,10 @@ func (c *Codec) DecodeColumns(b *row.Builder, batches []byte, at Place) (faults 
 	err = c.each(batches, func(index int32, r record.Record) {
 		var reason string
 		if direct && r.Value != nil && len(r.Headers) == 0 {
-			if err := c.json.Append(r.Value, b); err != nil {
+			if row, err := c.value(r.Value, at, r.Timestamp); err != nil {
 				reason = err.Error()
+			} else {
+				b.AppendRow(row)
 			}
 		} else {
 			var row row.Row
@@ -228,6 +246,9 @@ func (c *Codec) each(batches []byte, fn func(index int32, r record.Record)) erro
 		}
 		for c.it.Next() {
 			fn(index, c.it.Record())
+			if err := c.broken(); err != nil {
+				return err
+			}
 			index++
 		}
 		if err := c.it.Err(); err != nil {
@@ -235,6 +256,16 @@ func (c *Codec) each(batches []byte, fn func(index int32, r record.Record)) erro
 		}
 	}
 	return nil
+}
+
+// broken gives the fault of the log that kept a record from being judged, once.
+func (c *Codec) broken() (err error) {
+	for _, f := range []*framed{c.framed, c.framedKey} {
+		if f != nil && f.broken != nil {
+			err, f.broken = f.broken, nil
+		}
+	}
+	return err
 }
 
 // decode reads one record: the row (for a tombstone only its key columns), or the reason why it is a fault.
@@ -247,14 +278,15 @@ func (c *Codec) decode(r record.Record, at Place) (row.Row, string) {
 		if r.Key == nil {
 			return nil, "a delete (null value) without a key"
 		}
-		return c.withKey(make(row.Row, len(c.schema.Columns)), r.Key, true)
+		return c.withKey(make(row.Row, len(c.schema.Columns)), r.Key, at, true)
 	}
-	for _, i := range c.arrival {
-		c.json.SetDefault(i, arrivalTime(c.schema.Columns[i].Type, r.Timestamp))
-	}
-	into, err := c.json.DecodeRow(r.Value)
+	borrowed, err := c.value(r.Value, at, r.Timestamp)
 	if err != nil {
 		return nil, err.Error()
+	}
+	into := make(row.Row, len(borrowed))
+	for i, v := range borrowed {
+		into[i] = row.Own(v)
 	}
 	for _, h := range r.Headers {
 		if string(h.Key) == jsonNull {
@@ -271,7 +303,7 @@ func (c *Codec) decode(r record.Record, at Place) (row.Row, string) {
 	}
 	if c.Relation.Keyed() && (r.Key != nil || c.nullKey(into)) {
 		var reason string
-		if into, reason = c.withKey(into, r.Key, false); reason != "" {
+		if into, reason = c.withKey(into, r.Key, at, false); reason != "" {
 			return nil, reason
 		}
 	}
@@ -315,7 +347,7 @@ func (c *Codec) nullKey(r row.Row) bool {
 }
 
 // withKey fills the primary key from the record's key. A value that names another key than the record's key is a fault.
-func (c *Codec) withKey(into row.Row, key []byte, tombstone bool) (row.Row, string) {
+func (c *Codec) withKey(into row.Row, key []byte, at Place, tombstone bool) (row.Row, string) {
 	if key == nil {
 		for _, i := range c.Relation.Key {
 			if into[i].IsNull() {
@@ -324,7 +356,7 @@ func (c *Codec) withKey(into row.Row, key []byte, tombstone bool) (row.Row, stri
 		}
 		return into, ""
 	}
-	vals, err := c.key.Decode(key)
+	vals, err := c.keyValues(key, at)
 	if err != nil {
 		if !tombstone && !c.nullKey(into) {
 			return into, "" // a foreign key format: the value has the whole identity

@@ -5,7 +5,12 @@
 // stands in t__rejected. An Encoder writes what SQL changed as records, with the canonical key, and keeps the typed form
 // beside them so that nobody decodes them again.
 //
-// Decoding is a function of the record, its place (partition, offset, timestamp) and the relation's version, and of
+// Avro and Protobuf values, and keys of any relation, name the schema that they were written with by an id (writers.go). A schema
+// counts when it was registered before the append that the record takes effect with; else the record is a fault, for ever: waiting
+// for a schema would stop everybody, and a clock would decide. Rows that SQL writes are JSON: relations of the other formats
+// refuse SQL's rows (sql/plan) and take its deletes.
+//
+// Decoding is a function of the record, its place (partition, offset, timestamp, Position) and the relation's version, and of
 // nothing else: a replay gives the same rows and the same faults. What depends on other rows (UNIQUE, FOREIGN KEY) is
 // checked where the prefix is known, in the applier.
 //

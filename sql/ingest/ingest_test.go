@@ -71,7 +71,7 @@ func rows(t testing.TB, cs []catalog.Column) (out []row.Row) {
 func TestTypedRowsEqualDecodedRecords(t *testing.T) {
 	cs := columns(t)
 	rel := relation(catalog.Stream, nil, cs)
-	c, err := ingest.New(rel, nil)
+	c, err := ingest.New(rel, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +119,7 @@ func TestKeysComeBack(t *testing.T) {
 				continue
 			}
 			rel := relation(catalog.Table, key, cs)
-			c, err := ingest.New(rel, nil)
+			c, err := ingest.New(rel, nil, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -165,11 +165,11 @@ func FuzzDecode(f *testing.F) {
 	f.Fuzz(func(t *testing.T, key, value []byte) {
 		cs := columns(t)
 		rel := relation(catalog.Stream, nil, cs)
-		c, err := ingest.New(rel, nil)
+		c, err := ingest.New(rel, nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		table, err := ingest.New(relation(catalog.Table, []int{0}, columns(t)), nil)
+		table, err := ingest.New(relation(catalog.Table, []int{0}, columns(t)), nil, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -33,6 +33,10 @@ func (a *analyzer) writable(rv *pg.RangeVar, verb writeVerb) (*catalog.Relation,
 	if err != nil {
 		return nil, err
 	}
+	if f := r.Options["format"]; (f == "avro" || f == "protobuf") && (verb == inserting || verb == updating || verb == copying) {
+		return nil, errs.SQL("0A000", "cannot write rows of %q: its records are %s", r.Name, f).
+			WithHint("Produce them with a Kafka client and its serializer. DELETE works.")
+	}
 	switch r.Kind {
 	case catalog.Table:
 		return r, nil

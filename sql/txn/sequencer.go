@@ -172,7 +172,7 @@ func (s *Sequencer) Admit(rel func() *catalog.Relation) log.AdmissionHook {
 			rows = d
 			changes = append(changes, d.Changes...)
 		}
-		if len(a.Batches) == 1 && !codec.Placed() {
+		if len(a.Batches) == 1 && codec.Final(rows) {
 			a.Attachment = rows
 		}
 		s.mu.Lock()

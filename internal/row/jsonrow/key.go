@@ -78,6 +78,9 @@ func NewKeyDecoder(s *row.Schema) *KeyDecoder {
 		one: make(row.Row, 1)}
 }
 
+// Schema is the schema of the key's values, in key order.
+func (d *KeyDecoder) Schema() *row.Schema { return d.decoder.Schema() }
+
 // Decode gives the key's values in key order; they are good until the next call and while key is unchanged.
 //
 // One column: a JSON object with the column's field, a JSON scalar, or else PostgreSQL's text as it stands. For a text column

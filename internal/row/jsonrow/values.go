@@ -1,7 +1,6 @@
 package jsonrow
 
 import (
-	"math"
 	"strconv"
 	"strings"
 
@@ -22,16 +21,7 @@ type column struct {
 
 func compile(t row.Type) column {
 	c := column{typ: t, kind: row.KindOf(t.OID), json: t.OID == row.JSON || t.OID == row.JSONB, float4: t.OID == row.Float4}
-	switch t.OID {
-	case row.Int2:
-		c.min, c.max = math.MinInt16, math.MaxInt16
-	case row.Int4:
-		c.min, c.max = math.MinInt32, math.MaxInt32
-	case row.Int8:
-		c.min, c.max = math.MinInt64, math.MaxInt64
-	default:
-		c.max = math.MaxUint32 // oid and its aliases
-	}
+	c.min, c.max = row.IntegerRange(t.OID)
 	if e := t.Element(); e.OID != 0 {
 		elem := compile(e)
 		c.elem = &elem

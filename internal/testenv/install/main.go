@@ -24,6 +24,8 @@ func main() {
 	report("Apache Kafka's tools", path, err)
 	path, err = testenv.InstallPython(testenv.PythonKafka...)
 	report("Python Kafka clients", path, err)
+	path, err = testenv.InstallPython(testenv.PythonRegistry...)
+	report("Python schema registry clients", path, err)
 	path, err = testenv.InstallPgjdbc()
 	report("pgjdbc", path, err)
 	path, err = testenv.InstallPython(testenv.PythonSQL...)
