@@ -1,33 +1,41 @@
 package cli
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/miracledb/miracledb/internal/errs"
 )
 
 func newGroup() *cobra.Command {
-	return parent("group", "List and describe consumer groups", newGroupList(), newGroupDescribe())
+	return parent("group", "List and describe consumer groups, and move their offsets", newGroupList(), newGroupDescribe(), newGroupResetOffsets())
 }
 
 type group struct {
 	Group    string        `json:"group"`
+	Type     string        `json:"type"` // the protocol of its members: classic, consumer (KIP-848)
 	State    string        `json:"state"`
-	Protocol string        `json:"protocol"`
+	Protocol string        `json:"protocol"`        // how partitions are assigned
+	Epoch    int32         `json:"epoch,omitempty"` // of a consumer group
 	Members  []member      `json:"members"`
 	Offsets  []groupOffset `json:"offsets"`
 	Lag      int64         `json:"lag"`
 }
 
 type member struct {
-	ID     string `json:"id"`
-	Client string `json:"client"`
-	Host   string `json:"host"`
+	ID       string `json:"id"`
+	Instance string `json:"instance,omitempty"`
+	Client   string `json:"client"`
+	Host     string `json:"host"`
+	Epoch    int32  `json:"epoch,omitempty"`
 }
 
 type groupOffset struct {
@@ -58,9 +66,9 @@ func newGroupList() *cobra.Command {
 				if wantsJSON(cmd) {
 					return writeJSON(cmd.OutOrStdout(), list)
 				}
-				t := table{header: []string{"group", "state", "members", "lag"}, right: []bool{false, false, true, true}}
+				t := table{header: []string{"group", "type", "state", "members", "lag"}, right: []bool{false, false, false, true, true}}
 				for _, g := range list {
-					t.add(g.Group, g.State, strconv.Itoa(len(g.Members)), strconv.FormatInt(g.Lag, 10))
+					t.add(g.Group, g.Type, g.State, strconv.Itoa(len(g.Members)), strconv.FormatInt(g.Lag, 10))
 				}
 				return t.write(cmd.OutOrStdout())
 			})
@@ -97,10 +105,14 @@ func newGroupDescribe() *cobra.Command {
 	return cmd
 }
 
-// groups describes groups with their committed offsets and lag.
+// groups describes groups of both protocols with their committed offsets and lag.
 func groups(ctx context.Context, admin *kadm.Client, names ...string) ([]group, error) {
 	lags, err := admin.Lag(ctx, names...)
 	if err != nil {
+		return nil, err
+	}
+	consumers, err := admin.DescribeConsumerGroups(ctx, names...)
+	if err != nil && !errors.Is(err, kerr.UnsupportedVersion) {
 		return nil, err
 	}
 	var out []group
@@ -108,9 +120,9 @@ func groups(ctx context.Context, admin *kadm.Client, names ...string) ([]group, 
 		if err := l.Error(); err != nil {
 			return nil, fmt.Errorf("group %s: %w", l.Group, err)
 		}
-		g := group{Group: l.Group, State: l.State, Protocol: l.Protocol, Lag: l.Lag.Total(), Members: []member{}, Offsets: []groupOffset{}}
+		g := group{Group: l.Group, Type: "classic", State: l.State, Protocol: l.Protocol, Lag: l.Lag.Total(), Members: []member{}, Offsets: []groupOffset{}}
 		for _, m := range l.Members {
-			g.Members = append(g.Members, member{m.MemberID, m.ClientID, m.ClientHost})
+			g.Members = append(g.Members, member{ID: m.MemberID, Instance: text(m.InstanceID), Client: m.ClientID, Host: m.ClientHost})
 		}
 		for _, p := range l.Lag.Sorted() {
 			o := groupOffset{Topic: p.Topic, Partition: p.Partition, Committed: p.Commit.At, End: p.End.Offset, Lag: p.Lag}
@@ -119,14 +131,76 @@ func groups(ctx context.Context, admin *kadm.Client, names ...string) ([]group, 
 			}
 			g.Offsets = append(g.Offsets, o)
 		}
+		if c, ok := consumers[l.Group]; ok && c.Err == nil {
+			if err := g.consumers(ctx, admin, c); err != nil {
+				return nil, err
+			}
+		}
 		out = append(out, g)
 	}
 	return out, nil
 }
 
+// consumers adds what DescribeGroups does not tell of a group of the consumer protocol: its members and what they have.
+func (g *group) consumers(ctx context.Context, admin *kadm.Client, c kadm.DescribedConsumerGroup) error {
+	g.Type, g.State, g.Protocol, g.Epoch = "consumer", c.State, c.AssignorName, c.Epoch
+	committed := map[string]map[int32]*groupOffset{}
+	for i := range g.Offsets {
+		o := &g.Offsets[i]
+		if committed[o.Topic] == nil {
+			committed[o.Topic] = map[int32]*groupOffset{}
+		}
+		committed[o.Topic][o.Partition] = o
+	}
+	var none []groupOffset // assigned, and nothing committed yet
+	var names []string
+	for _, m := range c.Members {
+		g.Members = append(g.Members, member{ID: m.MemberID, Instance: text(m.InstanceID), Client: m.ClientID, Host: m.ClientHost, Epoch: m.MemberEpoch})
+		m.Assignment.Each(func(topic string, p int32) {
+			if o := committed[topic][p]; o != nil {
+				o.Member = m.MemberID
+				return
+			}
+			none = append(none, groupOffset{Topic: topic, Partition: p, Committed: -1, Member: m.MemberID})
+			names = append(names, topic)
+		})
+	}
+	if len(none) > 0 {
+		list, err := topics(ctx, admin, names...)
+		if err != nil {
+			return err
+		}
+		for _, o := range none {
+			i := slices.IndexFunc(list, func(t topic) bool { return t.Name == o.Topic })
+			if i < 0 || int(o.Partition) >= len(list[i].Partitions) {
+				continue // dropped since
+			}
+			p := list[i].Partitions[o.Partition]
+			o.End, o.Lag = p.End, p.End-p.Start
+			g.Offsets = append(g.Offsets, o)
+		}
+		slices.SortFunc(g.Offsets, func(a, b groupOffset) int {
+			return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
+		})
+	}
+	g.Lag = 0
+	for _, o := range g.Offsets {
+		g.Lag += max(0, o.Lag)
+	}
+	return nil
+}
+
+// text is a string that may be missing, as an empty one.
+func text(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
 func (g *group) describe(cmd *cobra.Command) error {
 	out := cmd.OutOrStdout()
-	fmt.Fprintf(out, "group %s, %s, %d members, lag %d\n", g.Group, g.State, len(g.Members), g.Lag)
+	fmt.Fprintf(out, "group %s, %s, %s, %d members, lag %d\n", g.Group, g.Type, g.State, len(g.Members), g.Lag)
 	t := table{header: []string{"topic", "partition", "committed", "end", "lag", "member"}, right: []bool{false, true, true, true, true}}
 	for _, o := range g.Offsets {
 		t.add(o.Topic, strconv.Itoa(int(o.Partition)), strconv.FormatInt(o.Committed, 10), strconv.FormatInt(o.End, 10),
