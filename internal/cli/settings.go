@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/miracledb/miracledb/internal/certs"
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/internal/node"
+	"github.com/miracledb/miracledb/log/access"
 	"github.com/miracledb/miracledb/log/kafka"
 )
 
@@ -31,6 +33,8 @@ var serveOptions = []option{
 	{"tls-client-ca", "", "authorities that sign the certificates of Kafka clients: PEM file"},
 	{"tls-client-auth", "", "whether Kafka clients show a certificate: none, requested, required (default: required with --tls-client-ca)"},
 	{"kafka-auth", "auto", "when Kafka clients must authenticate: auto (as soon as there is a user), required, none"},
+	{"super-users", node.DefaultSuperUser, "who may do everything, as in Kafka's super.users: User:NAME;User:NAME"},
+	{"allow-everyone-without-acl", "auto", "whether everyone may do what no ACL is about: true, false, auto (as long as nobody must authenticate)"},
 	{"kafka-session", "0", "how long an authentication of a Kafka client holds, such as 1h (default: as long as its connection)"},
 	{"bootstrap-user", "", "a user that is made at the start when there is none"},
 	{"bootstrap-password-file", "", "file whose first line is the password of --bootstrap-user"},
@@ -153,6 +157,20 @@ func (s settings) apply(c *node.Config) (err error) {
 			c.TLS.ClientAuth = certs.ClientAuth(e.Value)
 		case "kafka-auth":
 			c.KafkaAuth = kafka.Authentication(e.Value)
+		case "super-users":
+			for one := range strings.SplitSeq(e.Value, ";") {
+				if one = strings.TrimSpace(one); one != "" {
+					c.SuperUsers = append(c.SuperUsers, access.Principal(one))
+				}
+			}
+		case "allow-everyone-without-acl":
+			if e.Value != "auto" {
+				everyone, perr := strconv.ParseBool(e.Value)
+				if perr != nil {
+					return usage{fmt.Errorf("--allow-everyone-without-acl is true, false or auto, not %q", e.Value)}
+				}
+				c.EveryoneWithoutACL = &everyone
+			}
 		case "kafka-session":
 			if c.KafkaSession, err = time.ParseDuration(e.Value); err != nil || c.KafkaSession < 0 {
 				return usage{fmt.Errorf("--kafka-session %q is no duration such as 1h", e.Value)}

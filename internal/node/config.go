@@ -10,6 +10,7 @@ import (
 	"github.com/miracledb/miracledb/internal/certs"
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/internal/limit"
+	"github.com/miracledb/miracledb/log/access"
 	"github.com/miracledb/miracledb/log/kafka"
 )
 
@@ -34,6 +35,10 @@ type Config struct {
 	KafkaAuth kafka.Authentication
 	// KafkaSession is how long an authentication holds; 0: as long as its connection.
 	KafkaSession time.Duration
+	// SuperUsers may do everything (super.users); nil: the user miracledb.
+	SuperUsers []access.Principal
+	// EveryoneWithoutACL: see kafka.Options.
+	EveryoneWithoutACL *bool
 	// BootstrapUser is made at the start when there is no user.
 	BootstrapUser, BootstrapPassword string
 	// MaxTransaction bounds what one transaction changes: see session.Options.
@@ -51,9 +56,15 @@ const (
 	DefaultHTTP  = "127.0.0.1:8080"
 )
 
+// DefaultSuperUser may do everything unless others are named: the first user, PostgreSQL's superuser.
+const DefaultSuperUser = "User:miracledb"
+
 func (c Config) withDefaults() Config {
 	if c.Data == "" {
 		c.Data = "data"
+	}
+	if c.SuperUsers == nil {
+		c.SuperUsers = []access.Principal{DefaultSuperUser}
 	}
 	for _, d := range []struct {
 		a    *Address

@@ -319,7 +319,8 @@ func (n *Node) serveWhenReady(ctx context.Context, doors *group, started time.Ti
 		return err
 	}
 	ks, err := kafka.Open(ctx, kafka.Options{Log: n.Log, Catalog: n.Database, ClusterID: n.dir.meta.ClusterID, NodeID: 1, Report: n.report,
-		Authentication: n.config.KafkaAuth, SessionLifetime: n.config.KafkaSession})
+		Authentication: n.config.KafkaAuth, SessionLifetime: n.config.KafkaSession,
+		SuperUsers: n.config.SuperUsers, EveryoneWithoutACL: n.config.EveryoneWithoutACL})
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,5 @@
-// Package access is who may come in and what they may do: users with their SCRAM keys, over the properties of a log.
+// Package access is who may come in and what they may do: users with their SCRAM keys, and ACLs, over the
+// properties of a log.
 //
 // All of it is a function of the log's Properties. A Store makes of each Properties a Snapshot to look things up in, and
 // writes changes back by ChangeProperties, each decided against the newest state. Nothing is kept beside the log.

@@ -32,6 +32,7 @@ func NewStore(l log.PropertyStore) *Store { return &Store{log: l} }
 // Snapshot is what one Properties says of access. It never changes.
 type Snapshot struct {
 	users map[string]map[Mechanism]Credential
+	acls  acls
 }
 
 // Current is the newest durable Snapshot. Values that cannot be read count as not there: nobody comes in by them.
@@ -46,7 +47,7 @@ func (s *Store) Current() *Snapshot {
 }
 
 func read(p *log.Properties) *Snapshot {
-	s := &Snapshot{users: map[string]map[Mechanism]Credential{}}
+	s := &Snapshot{users: map[string]map[Mechanism]Credential{}, acls: acls{map[Target][]ACL{}, map[Resource][]int{}}}
 	for name, value := range p.Values {
 		if rest, ok := strings.CutPrefix(name, scramPrefix); ok {
 			mechanism, user, _ := strings.Cut(rest, "/")
@@ -54,6 +55,8 @@ func read(p *log.Properties) *Snapshot {
 			if json.Unmarshal(value, &c) == nil {
 				s.user(user)[Mechanism(mechanism)] = c
 			}
+		} else if strings.HasPrefix(name, aclPrefix) {
+			s.acls.read(name, value)
 		}
 	}
 	return s
@@ -113,4 +116,49 @@ func (s *Store) AlterCredentials(ctx context.Context, changes []CredentialChange
 		return set, nil
 	})
 	return faults, err
+}
+
+// AddACLs adds ACLs that Check has taken, all of them or none.
+func (s *Store) AddACLs(ctx context.Context, list []ACL) error {
+	byTarget := map[Target][]ACL{}
+	for _, a := range list {
+		byTarget[a.Target] = append(byTarget[a.Target], a)
+	}
+	return s.log.ChangeProperties(ctx, func(p *log.Properties) (map[string][]byte, error) {
+		set := map[string][]byte{}
+		for t, more := range byTarget {
+			value, err := changeACLs(p, t, func(*ACL) bool { return true }, more...)
+			if err != nil {
+				return nil, err
+			}
+			set[t.property()] = value
+		}
+		return set, nil
+	})
+}
+
+// DeleteACLs removes the ACLs that any of the filters chooses, and gives those of each.
+func (s *Store) DeleteACLs(ctx context.Context, filters []Filter) (gone [][]ACL, err error) {
+	err = s.log.ChangeProperties(ctx, func(p *log.Properties) (map[string][]byte, error) {
+		all := read(p)
+		set, touched := map[string][]byte{}, map[Target]bool{}
+		gone = make([][]ACL, len(filters))
+		for i, f := range filters {
+			gone[i] = all.ACLs(f)
+			for _, a := range gone[i] {
+				touched[a.Target] = true
+			}
+		}
+		for t := range touched {
+			value, err := changeACLs(p, t, func(a *ACL) bool {
+				return !slices.ContainsFunc(filters, func(f Filter) bool { return f.matches(a) })
+			})
+			if err != nil {
+				return nil, err
+			}
+			set[t.property()] = value
+		}
+		return set, nil
+	})
+	return gone, err
 }

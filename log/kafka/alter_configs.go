@@ -14,13 +14,13 @@ import (
 )
 
 // alterConfigs replaces all settings of topics.
-func (s *Server) alterConfigs(ctx context.Context, _ *request, q *kmsg.AlterConfigsRequest) answer {
+func (s *Server) alterConfigs(ctx context.Context, r *request, q *kmsg.AlterConfigsRequest) answer {
 	a := kmsg.NewPtrAlterConfigsResponse()
 	for i := range q.Resources {
 		want := &q.Resources[i]
 		res := kmsg.NewAlterConfigsResponseResource()
 		res.ResourceType, res.ResourceName = want.ResourceType, want.ResourceName
-		err := s.alterTopicConfig(ctx, want.ResourceType, want.ResourceName, q.ValidateOnly, func(config map[string]string) error {
+		err := s.alterTopicConfig(ctx, r, want.ResourceType, want.ResourceName, q.ValidateOnly, func(config map[string]string) error {
 			clear(config)
 			for _, c := range want.Configs {
 				if c.Value == nil {
@@ -37,13 +37,13 @@ func (s *Server) alterConfigs(ctx context.Context, _ *request, q *kmsg.AlterConf
 }
 
 // incrementalAlterConfigs changes single settings of topics (KIP-339).
-func (s *Server) incrementalAlterConfigs(ctx context.Context, _ *request, q *kmsg.IncrementalAlterConfigsRequest) answer {
+func (s *Server) incrementalAlterConfigs(ctx context.Context, r *request, q *kmsg.IncrementalAlterConfigsRequest) answer {
 	a := kmsg.NewPtrIncrementalAlterConfigsResponse()
 	for i := range q.Resources {
 		want := &q.Resources[i]
 		res := kmsg.NewIncrementalAlterConfigsResponseResource()
 		res.ResourceType, res.ResourceName = want.ResourceType, want.ResourceName
-		err := s.alterTopicConfig(ctx, want.ResourceType, want.ResourceName, q.ValidateOnly, func(config map[string]string) error {
+		err := s.alterTopicConfig(ctx, r, want.ResourceType, want.ResourceName, q.ValidateOnly, func(config map[string]string) error {
 			return alterEach(config, want.Configs)
 		})
 		res.ErrorCode, res.ErrorMessage = errorCode(err), message(err)
@@ -88,11 +88,14 @@ func alterEach(config map[string]string, changes []kmsg.IncrementalAlterConfigsR
 }
 
 // alterTopicConfig gives one topic the settings that change makes of its present ones.
-func (s *Server) alterTopicConfig(ctx context.Context, kind kmsg.ConfigResourceType, name string, validateOnly bool, change func(map[string]string) error) error {
+func (s *Server) alterTopicConfig(ctx context.Context, r *request, kind kmsg.ConfigResourceType, name string, validateOnly bool, change func(map[string]string) error) error {
 	if kind != kmsg.ConfigResourceTypeTopic {
+		if !s.mayCluster(r) {
+			return kerr.ClusterAuthorizationFailed
+		}
 		return &fault{kerr.InvalidRequest, fmt.Sprintf("only the settings of topics can be changed, not those of a %v", kind)}
 	}
-	topic, err := s.findTopic(&name, log.TopicID{})
+	topic, err := s.findTopic(r, &name, log.TopicID{})
 	if err != nil {
 		return err
 	}

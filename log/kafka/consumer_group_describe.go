@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/miracledb/miracledb/log"
+	"github.com/miracledb/miracledb/log/access"
 	"github.com/miracledb/miracledb/log/group"
 )
 
@@ -15,11 +16,18 @@ const consumerMember = 1
 
 // consumerGroupDescribe tells of groups of the consumer protocol and their members (KIP-848). Of a group of the classic protocol
 // it says that there is none, upon which clients ask DescribeGroups.
-func (s *Server) consumerGroupDescribe(_ context.Context, _ *request, q *kmsg.ConsumerGroupDescribeRequest) answer {
+func (s *Server) consumerGroupDescribe(_ context.Context, r *request, q *kmsg.ConsumerGroupDescribeRequest) answer {
 	a := kmsg.NewPtrConsumerGroupDescribeResponse()
 	for _, name := range q.Groups {
 		g := kmsg.NewConsumerGroupDescribeResponseGroup()
-		g.Group = name
+		if g.Group = name; !s.mayGroup(r, name) {
+			g.ErrorCode, g.ErrorMessage = kerr.GroupAuthorizationFailed.Code, message(kerr.GroupAuthorizationFailed)
+			a.Groups = append(a.Groups, g)
+			continue
+		}
+		if q.IncludeAuthorizedOperations {
+			g.AuthorizedOperations = s.authorizedOperations(r, access.Group, name)
+		}
 		d, ok := s.coordinator.describeConsumers(name)
 		if !ok {
 			text := "there is no group " + name + " of the consumer protocol"

@@ -12,20 +12,20 @@ import (
 )
 
 // createPartitions gives topics more partitions (KIP-195).
-func (s *Server) createPartitions(ctx context.Context, _ *request, q *kmsg.CreatePartitionsRequest) answer {
+func (s *Server) createPartitions(ctx context.Context, r *request, q *kmsg.CreatePartitionsRequest) answer {
 	a := kmsg.NewPtrCreatePartitionsResponse()
 	for i := range q.Topics {
 		t := kmsg.NewCreatePartitionsResponseTopic()
 		t.Topic = q.Topics[i].Topic
-		err := s.morePartitions(ctx, &q.Topics[i], q.ValidateOnly)
+		err := s.morePartitions(ctx, r, &q.Topics[i], q.ValidateOnly)
 		t.ErrorCode, t.ErrorMessage = errorCode(err), message(err)
 		a.Topics = append(a.Topics, t)
 	}
 	return answer{response: a}
 }
 
-func (s *Server) morePartitions(ctx context.Context, want *kmsg.CreatePartitionsRequestTopic, validateOnly bool) error {
-	topic, err := s.findTopic(&want.Topic, log.TopicID{})
+func (s *Server) morePartitions(ctx context.Context, r *request, want *kmsg.CreatePartitionsRequestTopic, validateOnly bool) error {
+	topic, err := s.findTopic(r, &want.Topic, log.TopicID{})
 	if err != nil {
 		return err
 	}

@@ -9,13 +9,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/miracledb/miracledb/log"
+	"github.com/miracledb/miracledb/log/access"
 )
 
 // topicPartitions bounds a topic's partitions: each has files and memory of its own.
 const topicPartitions = 10_000
 
 // createTopics makes topics, each for itself.
-func (s *Server) createTopics(ctx context.Context, _ *request, q *kmsg.CreateTopicsRequest) answer {
+func (s *Server) createTopics(ctx context.Context, r *request, q *kmsg.CreateTopicsRequest) answer {
 	a := kmsg.NewPtrCreateTopicsResponse()
 	times := map[string]int{}
 	for i := range q.Topics {
@@ -27,6 +28,8 @@ func (s *Server) createTopics(ctx context.Context, _ *request, q *kmsg.CreateTop
 		topic, err := log.Topic{}, error(nil)
 		if times[t.Topic] > 1 {
 			err = &fault{kerr.InvalidRequest, "the topic stands in the request more than once"}
+		} else if !s.mayCreate(r, t.Topic) {
+			err = kerr.TopicAuthorizationFailed
 		} else {
 			topic, err = s.createTopic(ctx, &q.Topics[i], q.ValidateOnly)
 		}
@@ -34,7 +37,11 @@ func (s *Server) createTopics(ctx context.Context, _ *request, q *kmsg.CreateTop
 			t.ErrorCode, t.ErrorMessage = errorCode(err), message(err)
 		} else {
 			t.TopicID, t.NumPartitions, t.ReplicationFactor = topic.ID, topic.Partitions, 1
-			t.Configs = createdConfigs(topic)
+			if s.may(r, access.DescribeConfigs, access.Topic, t.Topic) {
+				t.Configs = createdConfigs(topic)
+			} else {
+				t.ConfigErrorCode, t.NumPartitions, t.ReplicationFactor = kerr.TopicAuthorizationFailed.Code, -1, -1
+			}
 		}
 		a.Topics = append(a.Topics, t)
 	}

@@ -11,11 +11,15 @@ import (
 )
 
 // deleteGroups forgets groups without members, with their offsets.
-func (s *Server) deleteGroups(ctx context.Context, _ *request, q *kmsg.DeleteGroupsRequest) answer {
+func (s *Server) deleteGroups(ctx context.Context, r *request, q *kmsg.DeleteGroupsRequest) answer {
 	a := kmsg.NewPtrDeleteGroupsResponse()
 	for _, name := range q.Groups {
 		g := kmsg.NewDeleteGroupsResponseGroup()
-		g.Group = name
+		if g.Group = name; !s.mayGroup(r, name) {
+			g.ErrorCode = kerr.GroupAuthorizationFailed.Code
+			a.Groups = append(a.Groups, g)
+			continue
+		}
 		err := s.coordinator.forget(ctx, name, func(d group.Group, offsets []group.Offset) ([]group.Offset, error) {
 			if d.State != group.Empty {
 				return nil, kerr.NonEmptyGroup
@@ -29,7 +33,7 @@ func (s *Server) deleteGroups(ctx context.Context, _ *request, q *kmsg.DeleteGro
 }
 
 // offsetDelete forgets a group's offsets in topics that none of its members reads (KIP-496).
-func (s *Server) offsetDelete(ctx context.Context, _ *request, q *kmsg.OffsetDeleteRequest) answer {
+func (s *Server) offsetDelete(ctx context.Context, r *request, q *kmsg.OffsetDeleteRequest) answer {
 	a := kmsg.NewPtrOffsetDeleteResponse()
 	err := s.coordinator.forget(ctx, q.Group, func(d group.Group, offsets []group.Offset) ([]group.Offset, error) {
 		if d.State != group.Empty && d.ProtocolType != "consumer" {
@@ -43,7 +47,9 @@ func (s *Server) offsetDelete(ctx context.Context, _ *request, q *kmsg.OffsetDel
 			for _, want := range q.Topics[i].Partitions {
 				p := kmsg.NewOffsetDeleteResponseTopicPartition()
 				p.Partition = want.Partition
-				if !known || slices.Contains(subscribed, t.Topic) {
+				if !s.mayTopic(r, t.Topic) {
+					p.ErrorCode = kerr.TopicAuthorizationFailed.Code
+				} else if !known || slices.Contains(subscribed, t.Topic) {
 					p.ErrorCode = kerr.GroupSubscribedToTopic.Code
 				} else if i := slices.IndexFunc(offsets, func(o group.Offset) bool { return o.Topic == t.Topic && o.Partition == want.Partition }); i >= 0 {
 					gone = append(gone, offsets[i])

@@ -10,17 +10,17 @@ import (
 )
 
 // deleteRecords gives up the records of partitions before an offset, -1: all (KIP-107).
-func (s *Server) deleteRecords(ctx context.Context, _ *request, q *kmsg.DeleteRecordsRequest) answer {
+func (s *Server) deleteRecords(ctx context.Context, r *request, q *kmsg.DeleteRecordsRequest) answer {
 	a := kmsg.NewPtrDeleteRecordsResponse()
 	for i := range q.Topics {
 		t := kmsg.NewDeleteRecordsResponseTopic()
 		t.Topic = q.Topics[i].Topic
-		topic, known := s.log.Topic(t.Topic)
+		topic, known, absent := s.topic(r, t.Topic)
 		for _, want := range q.Topics[i].Partitions {
 			p := kmsg.NewDeleteRecordsResponseTopicPartition()
 			p.Partition, p.LowWatermark = want.Partition, -1
 			if !known || want.Partition < 0 || want.Partition >= topic.Partitions {
-				p.ErrorCode = kerr.UnknownTopicOrPartition.Code
+				p.ErrorCode = absent
 			} else {
 				start, err := s.deleteBefore(ctx, topic, want.Partition, want.Offset)
 				if p.ErrorCode = errorCode(err); err == nil {

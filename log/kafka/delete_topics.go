@@ -19,7 +19,7 @@ func (s *Server) deleteTopics(ctx context.Context, r *request, q *kmsg.DeleteTop
 	for i := range q.Topics {
 		t := kmsg.NewDeleteTopicsResponseTopic()
 		t.Topic, t.TopicID = q.Topics[i].Topic, q.Topics[i].TopicID
-		topic, err := s.findTopic(t.Topic, log.TopicID(t.TopicID))
+		topic, err := s.findTopic(r, t.Topic, log.TopicID(t.TopicID))
 		if err == nil {
 			t.Topic, t.TopicID = &topic.Name, topic.ID
 			switch {
@@ -39,16 +39,18 @@ func (s *Server) deleteTopics(ctx context.Context, r *request, q *kmsg.DeleteTop
 	return answer{response: a}
 }
 
-// findTopic finds a topic by its name, or without one by its id.
-func (s *Server) findTopic(name *string, id log.TopicID) (log.Topic, error) {
+// findTopic finds a topic by its name, or without one by its id, for who may do with it what the request is about.
+func (s *Server) findTopic(r *request, name *string, id log.TopicID) (log.Topic, error) {
 	if name == nil {
-		if topic, ok := s.log.TopicByID(id); ok {
-			return topic, nil
+		topic, ok, absent := s.topicByID(r, id)
+		if !ok {
+			return topic, kerr.ErrorForCode(absent)
 		}
-		return log.Topic{}, kerr.UnknownTopicID
-	}
-	if topic, ok := s.log.Topic(*name); ok {
 		return topic, nil
 	}
-	return log.Topic{}, kerr.UnknownTopicOrPartition
+	topic, ok, absent := s.topic(r, *name)
+	if !ok {
+		return topic, kerr.ErrorForCode(absent)
+	}
+	return topic, nil
 }

@@ -5,6 +5,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/miracledb/miracledb/log/access"
 )
 
 // describeCluster tells of the cluster's only node (KIP-700). There are no controllers to be asked for (KIP-919).
@@ -14,6 +16,9 @@ func (s *Server) describeCluster(_ context.Context, r *request, q *kmsg.Describe
 	if r.version >= 1 && q.EndpointType != 1 {
 		a.ErrorCode, a.ErrorMessage = kerr.UnsupportedEndpointType.Code, message(kerr.UnsupportedEndpointType)
 		return answer{response: a}
+	}
+	if q.IncludeClusterAuthorizedOperations && s.may(r, access.Describe, access.Cluster, access.ClusterName) {
+		a.ClusterAuthorizedOperations = s.authorizedOperations(r, access.Cluster, access.ClusterName)
 	}
 	b := kmsg.NewDescribeClusterResponseBroker()
 	b.NodeID = s.options.NodeID

@@ -13,13 +13,13 @@ import (
 )
 
 // describeConfigs tells the settings of topics and of this node.
-func (s *Server) describeConfigs(_ context.Context, _ *request, q *kmsg.DescribeConfigsRequest) answer {
+func (s *Server) describeConfigs(_ context.Context, r *request, q *kmsg.DescribeConfigsRequest) answer {
 	a := kmsg.NewPtrDescribeConfigsResponse()
 	for i := range q.Resources {
 		want := &q.Resources[i]
 		res := kmsg.NewDescribeConfigsResponseResource()
 		res.ResourceType, res.ResourceName = want.ResourceType, want.ResourceName
-		configs, err := s.resourceConfigs(want)
+		configs, err := s.resourceConfigs(r, want)
 		if err != nil {
 			res.ErrorCode, res.ErrorMessage = errorCode(err), message(err)
 		}
@@ -36,7 +36,7 @@ func (s *Server) describeConfigs(_ context.Context, _ *request, q *kmsg.Describe
 	return answer{response: a}
 }
 
-func (s *Server) resourceConfigs(want *kmsg.DescribeConfigsRequestResource) ([]kmsg.DescribeConfigsResponseResourceConfig, error) {
+func (s *Server) resourceConfigs(r *request, want *kmsg.DescribeConfigsRequestResource) ([]kmsg.DescribeConfigsResponseResourceConfig, error) {
 	var out []kmsg.DescribeConfigsResponseResourceConfig
 	add := func(name, value string, source kmsg.ConfigSource, kind kmsg.ConfigType, readOnly bool) {
 		c := kmsg.NewDescribeConfigsResponseResourceConfig()
@@ -46,7 +46,7 @@ func (s *Server) resourceConfigs(want *kmsg.DescribeConfigsRequestResource) ([]k
 	}
 	switch want.ResourceType {
 	case kmsg.ConfigResourceTypeTopic:
-		topic, err := s.findTopic(&want.ResourceName, [16]byte{})
+		topic, err := s.findTopic(r, &want.ResourceName, [16]byte{})
 		if err != nil {
 			return nil, err
 		}
@@ -56,6 +56,9 @@ func (s *Server) resourceConfigs(want *kmsg.DescribeConfigsRequestResource) ([]k
 		}
 		return out, nil
 	case kmsg.ConfigResourceTypeBroker:
+		if !s.mayCluster(r) {
+			return nil, kerr.ClusterAuthorizationFailed
+		}
 		if want.ResourceName != "" && want.ResourceName != strconv.Itoa(int(s.options.NodeID)) {
 			return nil, &fault{kerr.InvalidRequest, fmt.Sprintf("there is no node %s, only %d", want.ResourceName, s.options.NodeID)}
 		}

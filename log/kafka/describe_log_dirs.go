@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/miracledb/miracledb/log"
@@ -40,17 +39,17 @@ func (s *Server) describeLogDirs(_ context.Context, _ *request, q *kmsg.Describe
 }
 
 // describeProducers tells which producers partitions remember (KIP-664).
-func (s *Server) describeProducers(_ context.Context, _ *request, q *kmsg.DescribeProducersRequest) answer {
+func (s *Server) describeProducers(_ context.Context, r *request, q *kmsg.DescribeProducersRequest) answer {
 	a := kmsg.NewPtrDescribeProducersResponse()
 	for i := range q.Topics {
 		t := kmsg.NewDescribeProducersResponseTopic()
 		t.Topic = q.Topics[i].Topic
-		topic, known := s.log.Topic(t.Topic)
+		topic, known, absent := s.topic(r, t.Topic)
 		for _, index := range q.Topics[i].Partitions {
 			p := kmsg.NewDescribeProducersResponseTopicPartition()
 			p.Partition = index
 			if !known || index < 0 || index >= topic.Partitions {
-				p.ErrorCode = kerr.UnknownTopicOrPartition.Code
+				p.ErrorCode = absent
 			} else {
 				for _, one := range s.log.Producers(log.Partition{Topic: topic.ID, Index: index}) {
 					active := kmsg.NewDescribeProducersResponseTopicPartitionActiveProducer()

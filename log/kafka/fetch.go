@@ -95,12 +95,11 @@ func (f *fetching) resolve(version int16) []log.Partition {
 		t := &f.request.Topics[i]
 		var topic log.Topic
 		var ok bool
-		unknown := kerr.UnknownTopicOrPartition.Code
+		var unknown int16
 		if version >= 13 {
-			topic, ok = f.server.log.TopicByID(log.TopicID(t.TopicID))
-			unknown = kerr.UnknownTopicID.Code
+			topic, ok, unknown = f.server.topicByID(f.frame, log.TopicID(t.TopicID))
 		} else {
-			topic, ok = f.server.log.Topic(t.Topic)
+			topic, ok, unknown = f.server.topic(f.frame, t.Topic)
 		}
 		for j := range t.Partitions {
 			p := fetched{partition: log.Partition{Topic: topic.ID, Index: t.Partitions[j].Partition}, code: unknown}

@@ -54,6 +54,9 @@ func init() {
 		25:                  {0, 4, 3, decoded((*Server).addOffsetsToTxn)},
 		26:                  {0, 5, 3, decoded((*Server).endTxn)},
 		28:                  {0, 5, 3, decoded((*Server).txnOffsetCommit)},
+		29:                  {1, 3, 2, decoded((*Server).describeACLs)},
+		30:                  {1, 3, 2, decoded((*Server).createACLs)},
+		31:                  {1, 3, 2, decoded((*Server).deleteACLs)},
 		32:                  {0, 4, 4, decoded((*Server).describeConfigs)},
 		33:                  {0, 2, 2, decoded((*Server).alterConfigs)},
 		35:                  {1, 4, 2, decoded((*Server).describeLogDirs)},
@@ -90,7 +93,12 @@ func decoded[Q any, P interface {
 		if err != nil {
 			return nil, errs.New(errs.Invalid, "kafka: decoding API key %d version %d: %w", r.key, r.version, err)
 		}
-		return func(ctx context.Context) (answer, error) { return serve(s, ctx, r, q), nil }, nil
+		return func(ctx context.Context) (answer, error) {
+			if a := s.refused(r, q); a != nil {
+				return answer{response: a}, nil
+			}
+			return serve(s, ctx, r, q), nil
+		}, nil
 	}
 }
 

@@ -9,12 +9,16 @@ import (
 )
 
 // listGroups names the groups, those in some states only (KIP-518) or of some types only (KIP-848).
-func (s *Server) listGroups(_ context.Context, _ *request, q *kmsg.ListGroupsRequest) answer {
+func (s *Server) listGroups(_ context.Context, r *request, q *kmsg.ListGroupsRequest) answer {
 	a := kmsg.NewPtrListGroupsResponse()
 	wanted := func(filter []string, value string) bool {
 		return len(filter) == 0 || slices.ContainsFunc(filter, func(f string) bool { return strings.EqualFold(f, value) })
 	}
+	all := s.mayCluster(r)
 	for _, d := range s.coordinator.list() {
+		if !all && !s.mayGroup(r, d.Name) {
+			continue
+		}
 		if !wanted(q.StatesFilter, string(d.State)) || !wanted(q.TypesFilter, string(d.Type)) {
 			continue
 		}

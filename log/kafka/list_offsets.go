@@ -25,13 +25,13 @@ func (s *Server) listOffsets(_ context.Context, r *request, q *kmsg.ListOffsetsR
 	for i := range q.Topics {
 		t := kmsg.NewListOffsetsResponseTopic()
 		t.Topic = q.Topics[i].Topic
-		topic, known := s.log.Topic(t.Topic)
+		topic, known, absent := s.topic(r, t.Topic)
 		for _, want := range q.Topics[i].Partitions {
 			p := kmsg.NewListOffsetsResponseTopicPartition()
 			p.Partition, p.Timestamp, p.Offset, p.LeaderEpoch = want.Partition, -1, -1, -1
 			switch {
 			case !known || want.Partition < 0 || want.Partition >= topic.Partitions:
-				p.ErrorCode = kerr.UnknownTopicOrPartition.Code
+				p.ErrorCode = absent
 			case epochFault(want.CurrentLeaderEpoch, s.log.LeaderEpoch()) != 0:
 				p.ErrorCode = epochFault(want.CurrentLeaderEpoch, s.log.LeaderEpoch())
 			default:

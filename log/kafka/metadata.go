@@ -10,6 +10,7 @@ import (
 
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/log"
+	"github.com/miracledb/miracledb/log/access"
 )
 
 // metadata tells who serves which partition: this node, all of them.
@@ -23,30 +24,39 @@ func (s *Server) metadata(ctx context.Context, r *request, q *kmsg.MetadataReque
 	// All topics are asked for by null, and in version 0 by none (KIP-4 made the difference).
 	if q.Topics == nil || (r.version == 0 && len(q.Topics) == 0) {
 		for _, t := range s.log.Topics() {
-			a.Topics = append(a.Topics, s.describeTopic(t))
+			if s.mayTopic(r, t.Name) {
+				a.Topics = append(a.Topics, s.describeTopic(t))
+			}
 		}
+		s.tellOperations(r, q, a)
 		return answer{response: a}
 	}
 	mayCreate := !s.options.NoAutoCreate && (r.version < 4 || q.AllowAutoTopicCreation)
 	for i := range q.Topics {
-		a.Topics = append(a.Topics, s.topicMetadata(ctx, &q.Topics[i], mayCreate))
+		a.Topics = append(a.Topics, s.topicMetadata(ctx, r, &q.Topics[i], mayCreate))
 	}
+	s.tellOperations(r, q, a)
 	return answer{response: a}
 }
 
-func (s *Server) topicMetadata(ctx context.Context, want *kmsg.MetadataRequestTopic, mayCreate bool) kmsg.MetadataResponseTopic {
+func (s *Server) topicMetadata(ctx context.Context, r *request, want *kmsg.MetadataRequestTopic, mayCreate bool) kmsg.MetadataResponseTopic {
 	missing := kmsg.NewMetadataResponseTopic()
 	missing.Topic, missing.TopicID = want.Topic, want.TopicID
 	if want.Topic == nil {
-		topic, ok := s.log.TopicByID(log.TopicID(want.TopicID))
+		topic, ok, absent := s.topicByID(r, log.TopicID(want.TopicID))
 		if ok {
 			return s.describeTopic(topic)
 		}
-		missing.ErrorCode = kerr.UnknownTopicID.Code
+		missing.ErrorCode = absent
 		return missing
 	}
-	if topic, ok := s.log.Topic(*want.Topic); ok {
+	topic, ok, absent := s.topic(r, *want.Topic)
+	switch {
+	case ok:
 		return s.describeTopic(topic)
+	case absent == kerr.TopicAuthorizationFailed.Code, mayCreate && !s.mayCreate(r, *want.Topic):
+		missing.ErrorCode = kerr.TopicAuthorizationFailed.Code
+		return missing
 	}
 	if err := checkTopicName(*want.Topic); err != nil {
 		missing.ErrorCode = errorCode(err)
@@ -68,6 +78,18 @@ func (s *Server) topicMetadata(ctx context.Context, want *kmsg.MetadataRequestTo
 		return missing
 	}
 	return s.describeTopic(topic)
+}
+
+// tellOperations adds what the client may do, where it asks for that (KIP-430).
+func (s *Server) tellOperations(r *request, q *kmsg.MetadataRequest, a *kmsg.MetadataResponse) {
+	if q.IncludeClusterAuthorizedOperations && s.may(r, access.Describe, access.Cluster, access.ClusterName) {
+		a.AuthorizedOperations = s.authorizedOperations(r, access.Cluster, access.ClusterName)
+	}
+	for i := range a.Topics {
+		if t := &a.Topics[i]; q.IncludeTopicAuthorizedOperations && t.ErrorCode == 0 {
+			t.AuthorizedOperations = s.authorizedOperations(r, access.Topic, *t.Topic)
+		}
+	}
 }
 
 func (s *Server) describeTopic(t log.Topic) kmsg.MetadataResponseTopic {

@@ -3,7 +3,6 @@ package kafka
 import (
 	"context"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/miracledb/miracledb/log/group"
@@ -19,13 +18,13 @@ func (s *Server) offsetCommit(ctx context.Context, r *request, q *kmsg.OffsetCom
 	for i := range q.Topics {
 		t := kmsg.NewOffsetCommitResponseTopic()
 		t.Topic = q.Topics[i].Topic
-		topic, known := s.log.Topic(t.Topic)
+		topic, known, absent := s.topic(r, t.Topic)
 		for j := range q.Topics[i].Partitions {
 			want := &q.Topics[i].Partitions[j]
 			p := kmsg.NewOffsetCommitResponseTopicPartition()
 			p.Partition = want.Partition
 			if !known || want.Partition < 0 || want.Partition >= topic.Partitions {
-				p.ErrorCode = kerr.UnknownTopicOrPartition.Code
+				p.ErrorCode = absent
 			} else {
 				places = append(places, place{i, j})
 				in.Offsets = append(in.Offsets, group.Offset{Topic: t.Topic, TopicID: topic.ID, Partition: want.Partition,

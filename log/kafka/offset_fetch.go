@@ -14,7 +14,7 @@ func (s *Server) offsetFetch(_ context.Context, r *request, q *kmsg.OffsetFetchR
 	a := kmsg.NewPtrOffsetFetchResponse()
 	if r.version >= 8 {
 		for i := range q.Groups {
-			a.Groups = append(a.Groups, s.groupOffsets(&q.Groups[i], q.RequireStable))
+			a.Groups = append(a.Groups, s.groupOffsets(r, &q.Groups[i], q.RequireStable))
 		}
 		return answer{response: a}
 	}
@@ -27,7 +27,12 @@ func (s *Server) offsetFetch(_ context.Context, r *request, q *kmsg.OffsetFetchR
 	for _, t := range q.Topics {
 		one.Topics = append(one.Topics, kmsg.OffsetFetchRequestGroupTopic{Topic: t.Topic, Partitions: t.Partitions})
 	}
-	for _, t := range s.groupOffsets(&one, q.RequireStable).Topics {
+	g := s.groupOffsets(r, &one, q.RequireStable)
+	a.ErrorCode = g.ErrorCode
+	if g.ErrorCode != 0 && r.version < 2 { // there it has no place but at the partitions
+		g.Topics = refusedOffsets(one.Topics, g.ErrorCode)
+	}
+	for _, t := range g.Topics {
 		topic := kmsg.NewOffsetFetchResponseTopic()
 		topic.Topic = t.Topic
 		for _, p := range t.Partitions {
@@ -39,9 +44,28 @@ func (s *Server) offsetFetch(_ context.Context, r *request, q *kmsg.OffsetFetchR
 	return answer{response: a}
 }
 
-func (s *Server) groupOffsets(want *kmsg.OffsetFetchRequestGroup, stable bool) kmsg.OffsetFetchResponseGroup {
+func refusedOffsets(topics []kmsg.OffsetFetchRequestGroupTopic, code int16) (out []kmsg.OffsetFetchResponseGroupTopic) {
+	for _, t := range topics {
+		topic := kmsg.OffsetFetchResponseGroupTopic{Topic: t.Topic}
+		for _, p := range t.Partitions {
+			topic.Partitions = append(topic.Partitions, refusedOffset(p, code))
+		}
+		out = append(out, topic)
+	}
+	return out
+}
+
+func refusedOffset(partition int32, code int16) kmsg.OffsetFetchResponseGroupTopicPartition {
+	return kmsg.OffsetFetchResponseGroupTopicPartition{Partition: partition, Offset: -1, LeaderEpoch: -1, ErrorCode: code}
+}
+
+func (s *Server) groupOffsets(r *request, want *kmsg.OffsetFetchRequestGroup, stable bool) kmsg.OffsetFetchResponseGroup {
 	g := kmsg.NewOffsetFetchResponseGroup()
 	g.Group = want.Group
+	if !s.mayGroup(r, want.Group) {
+		g.ErrorCode = kerr.GroupAuthorizationFailed.Code
+		return g
+	}
 	if g.ErrorCode = s.coordinator.mayFetch(want); g.ErrorCode != 0 {
 		return g
 	}
@@ -56,7 +80,7 @@ func (s *Server) groupOffsets(want *kmsg.OffsetFetchRequestGroup, stable bool) k
 	stored := map[place]group.Offset{}
 	for _, o := range s.coordinator.offsets(want.Group) {
 		stored[place{o.Topic, o.Partition}] = o
-		if want.Topics != nil {
+		if want.Topics != nil || !s.mayTopic(r, o.Topic) {
 			continue
 		}
 		if n := len(g.Topics); n == 0 || g.Topics[n-1].Topic != o.Topic {
@@ -70,7 +94,12 @@ func (s *Server) groupOffsets(want *kmsg.OffsetFetchRequestGroup, stable bool) k
 	for _, w := range want.Topics {
 		t := kmsg.NewOffsetFetchResponseGroupTopic()
 		t.Topic = w.Topic
+		may := s.mayTopic(r, w.Topic)
 		for _, partition := range w.Partitions {
+			if !may {
+				t.Partitions = append(t.Partitions, refusedOffset(partition, kerr.TopicAuthorizationFailed.Code))
+				continue
+			}
 			o, ok := stored[place{w.Topic, partition}]
 			t.Partitions = append(t.Partitions, storedOffset(partition, o, ok, unstable(w.Topic, partition)))
 		}

@@ -3,7 +3,6 @@ package kafka
 import (
 	"context"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/miracledb/miracledb/log"
@@ -12,17 +11,17 @@ import (
 
 // offsetForLeaderEpoch tells where the records of a leader epoch end, so that a consumer finds out whether what it has
 // read is still there (KIP-320).
-func (s *Server) offsetForLeaderEpoch(ctx context.Context, _ *request, q *kmsg.OffsetForLeaderEpochRequest) answer {
+func (s *Server) offsetForLeaderEpoch(ctx context.Context, r *request, q *kmsg.OffsetForLeaderEpochRequest) answer {
 	a := kmsg.NewPtrOffsetForLeaderEpochResponse()
 	for i := range q.Topics {
 		t := kmsg.NewOffsetForLeaderEpochResponseTopic()
 		t.Topic = q.Topics[i].Topic
-		topic, known := s.log.Topic(t.Topic)
+		topic, known, absent := s.topic(r, t.Topic)
 		for _, want := range q.Topics[i].Partitions {
 			p := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
 			p.Partition, p.LeaderEpoch, p.EndOffset = want.Partition, -1, -1
 			if !known || want.Partition < 0 || want.Partition >= topic.Partitions {
-				p.ErrorCode = kerr.UnknownTopicOrPartition.Code
+				p.ErrorCode = absent
 			} else if p.ErrorCode = epochFault(want.CurrentLeaderEpoch, s.log.LeaderEpoch()); p.ErrorCode == 0 {
 				var err error
 				p.LeaderEpoch, p.EndOffset, err = s.epochEnd(ctx, log.Partition{Topic: topic.ID, Index: want.Partition}, want.LeaderEpoch)

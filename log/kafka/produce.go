@@ -34,9 +34,9 @@ type produced struct {
 // in the order in which they came. The answer waits until they are durable.
 func (s *Server) beginProduce(ctx context.Context, r *request) (finisher, error) {
 	flexible := r.version >= 9
-	w := wire{b: r.body}
+	w, txn := wire{b: r.body}, ""
 	if r.version >= 3 {
-		w.text(flexible) // the transactional id: the log knows the producer's
+		txn = w.text(flexible) // only to be allowed: the log knows the producer's
 	}
 	join := r.version >= 12
 	p := &producing{acks: w.int16(), timeout: time.Duration(w.int32()) * time.Millisecond, response: kmsg.NewPtrProduceResponse()}
@@ -46,10 +46,12 @@ func (s *Server) beginProduce(ctx context.Context, r *request) (finisher, error)
 		refusal = kerr.UnsupportedForMessageFormat
 	case p.acks < -1 || p.acks > 1:
 		refusal = kerr.InvalidRequiredAcks
+	case txn != "" && !s.mayTxn(r, txn):
+		refusal = kerr.TransactionalIDAuthorizationFailed
 	}
 	for topics := w.length(flexible); topics > 0 && !w.bad; topics-- {
 		t := kmsg.NewProduceResponseTopic()
-		topic, unknown := s.producedTopic(&w, r.version, &t)
+		topic, unknown := s.producedTopic(r, &w, &t)
 		settings := topicSettings(&topic)
 		for partitions := w.length(flexible); partitions > 0 && !w.bad; partitions-- {
 			index, size := w.int32(), w.length(flexible)
@@ -86,19 +88,21 @@ func (s *Server) beginProduce(ctx context.Context, r *request) (finisher, error)
 
 // producedTopic reads which topic is meant, from version 13 on by its id, and repeats it in the answer. The error is that there is
 // none.
-func (s *Server) producedTopic(w *wire, version int16, t *kmsg.ProduceResponseTopic) (log.Topic, error) {
-	if version >= 13 {
+func (s *Server) producedTopic(r *request, w *wire, t *kmsg.ProduceResponseTopic) (log.Topic, error) {
+	if r.version >= 13 {
 		copy(t.TopicID[:], w.span(len(t.TopicID)))
-		if topic, ok := s.log.TopicByID(log.TopicID(t.TopicID)); ok {
-			return topic, nil
+		topic, ok, absent := s.topicByID(r, log.TopicID(t.TopicID))
+		if !ok {
+			return topic, kerr.ErrorForCode(absent)
 		}
-		return log.Topic{}, kerr.UnknownTopicID
-	}
-	t.Topic = w.text(version >= 9)
-	if topic, ok := s.log.Topic(t.Topic); ok {
 		return topic, nil
 	}
-	return log.Topic{}, kerr.UnknownTopicOrPartition
+	t.Topic = w.text(r.version >= 9)
+	topic, ok, absent := s.topic(r, t.Topic)
+	if !ok {
+		return topic, kerr.ErrorForCode(absent)
+	}
+	return topic, nil
 }
 
 // submit checks the batches of one partition and hands them to the log.

@@ -47,7 +47,7 @@ func fill(q kmsg.Request, topic log.Topic) {
 	switch q := q.(type) {
 	case *kmsg.ProduceRequest:
 		q.Acks = 1
-		q.Topics = []kmsg.ProduceRequestTopic{{Topic: "t", Partitions: []kmsg.ProduceRequestTopicPartition{{Partition: 7}}}}
+		q.Topics = []kmsg.ProduceRequestTopic{{Topic: "t", TopicID: topic.ID, Partitions: []kmsg.ProduceRequestTopicPartition{{Partition: 7}}}}
 	case *kmsg.FetchRequest:
 		p := kmsg.NewFetchRequestTopicPartition()
 		p.CurrentLeaderEpoch = -1
@@ -74,6 +74,14 @@ func fill(q kmsg.Request, topic log.Topic) {
 		q.Group, q.Members = "g", []kmsg.LeaveGroupRequestMember{{MemberID: "m"}}
 	case *kmsg.DescribeGroupsRequest:
 		q.Groups = []string{"g", "h"}
+	case *kmsg.ConsumerGroupDescribeRequest:
+		q.Groups = []string{"g"}
+	case *kmsg.AlterUserSCRAMCredentialsRequest:
+		q.Deletions = []kmsg.AlterUserSCRAMCredentialsRequestDeletion{{Name: "ann", Mechanism: 1}}
+	case *kmsg.CreateACLsRequest:
+		q.Creations = []kmsg.CreateACLsRequestCreation{{ResourceType: 2, ResourceName: "t", ResourcePatternType: 3, Principal: "User:x", Host: "*", Operation: 3, PermissionType: 3}}
+	case *kmsg.DeleteACLsRequest:
+		q.Filters = []kmsg.DeleteACLsRequestFilter{{ResourceType: 2, ResourcePatternType: 3, Operation: 1, PermissionType: 1}}
 	case *kmsg.CreateTopicsRequest:
 		q.Topics = []kmsg.CreateTopicsRequestTopic{{Topic: fmt.Sprint("c", q.Version), NumPartitions: 3, ReplicationFactor: 1}}
 	case *kmsg.DeleteTopicsRequest:

@@ -62,6 +62,11 @@ type Options struct {
 	NoAutoCreate bool
 	// Authentication says when clients must authenticate; "": AuthenticateWithUsers.
 	Authentication Authentication
+	// SuperUsers may do everything (super.users).
+	SuperUsers []access.Principal
+	// EveryoneWithoutACL lets everyone do what no ACL is about (allow.everyone.if.no.acl.found). nil: as long as nobody must
+	// authenticate.
+	EveryoneWithoutACL *bool
 	// SessionLifetime is how long an authentication holds (connections.max.reauth.ms). 0: as long as the connection.
 	SessionLifetime time.Duration
 	// Group are the settings of the group coordinator.

@@ -70,12 +70,12 @@ func (s *Server) addPartitionsToTxn(ctx context.Context, r *request, q *kmsg.Add
 	for i := range q.Topics {
 		t := kmsg.NewAddPartitionsToTxnResponseTopic()
 		t.Topic = q.Topics[i].Topic
-		topic, known := s.log.Topic(t.Topic)
+		topic, known, absent := s.topic(r, t.Topic)
 		for _, index := range q.Topics[i].Partitions {
 			p := kmsg.NewAddPartitionsToTxnResponseTopicPartition()
 			p.Partition = index
 			if !known || topic.Internal || index < 0 || index >= topic.Partitions {
-				p.ErrorCode, unknown = kerr.UnknownTopicOrPartition.Code, true
+				p.ErrorCode, unknown = absent, true
 			}
 			partitions = append(partitions, log.Partition{Topic: topic.ID, Index: index})
 			t.Partitions = append(t.Partitions, p)
@@ -172,13 +172,13 @@ func (s *Server) txnOffsetCommit(ctx context.Context, r *request, q *kmsg.TxnOff
 	for i := range q.Topics {
 		t := kmsg.NewTxnOffsetCommitResponseTopic()
 		t.Topic = q.Topics[i].Topic
-		topic, known := s.log.Topic(t.Topic)
+		topic, known, absent := s.topic(r, t.Topic)
 		for j := range q.Topics[i].Partitions {
 			want := &q.Topics[i].Partitions[j]
 			p := kmsg.NewTxnOffsetCommitResponseTopicPartition()
 			p.Partition = want.Partition
 			if !known || want.Partition < 0 || want.Partition >= topic.Partitions {
-				p.ErrorCode = kerr.UnknownTopicOrPartition.Code
+				p.ErrorCode = absent
 			} else {
 				places = append(places, [2]int{i, j})
 				in.Offsets = append(in.Offsets, group.Offset{Topic: t.Topic, TopicID: topic.ID, Partition: want.Partition,
@@ -222,30 +222,32 @@ func (c *coordinator) commitInTxn(ctx context.Context, l Transactions, id string
 }
 
 // describeTransactions tells of transactional ids (KIP-664).
-func (s *Server) describeTransactions(_ context.Context, _ *request, q *kmsg.DescribeTransactionsRequest) answer {
+func (s *Server) describeTransactions(_ context.Context, r *request, q *kmsg.DescribeTransactionsRequest) answer {
 	a := kmsg.NewPtrDescribeTransactionsResponse()
 	txns := s.log.Txns()
 	for _, id := range q.TransactionalIDs {
 		t := kmsg.NewDescribeTransactionsResponseTransactionState()
 		t.TransactionalID, t.ProducerID, t.ProducerEpoch, t.StartTimestamp = id, -1, -1, -1
 		i := slices.IndexFunc(txns, func(t log.Txn) bool { return t.ID == id })
-		if i < 0 {
+		if !s.mayTxn(r, id) {
+			t.ErrorCode = kerr.TransactionalIDAuthorizationFailed.Code
+		} else if i < 0 {
 			t.ErrorCode = kerr.TransactionalIDNotFound.Code
 		} else {
-			s.describeTransaction(&t, &txns[i])
+			s.describeTransaction(r, &t, &txns[i])
 		}
 		a.TransactionStates = append(a.TransactionStates, t)
 	}
 	return answer{response: a}
 }
 
-func (s *Server) describeTransaction(a *kmsg.DescribeTransactionsResponseTransactionState, t *log.Txn) {
+func (s *Server) describeTransaction(r *request, a *kmsg.DescribeTransactionsResponseTransactionState, t *log.Txn) {
 	a.State, a.ProducerID, a.ProducerEpoch, a.TimeoutMillis = string(t.Status), t.Producer.ID, t.Producer.Epoch, int32(t.Timeout.Milliseconds())
 	if !t.Started.IsZero() {
 		a.StartTimestamp = t.Started.UnixMilli()
 	}
 	for _, p := range t.Partitions {
-		topic, ok := s.log.TopicByID(p.Topic)
+		topic, ok, _ := s.topicByID(r, p.Topic)
 		if !ok {
 			continue
 		}
@@ -272,7 +274,8 @@ func (s *Server) listTransactions(_ context.Context, r *request, q *kmsg.ListTra
 	}
 	for _, t := range s.log.Txns() {
 		switch {
-		case len(q.StateFilters) > 0 && !slices.Contains(q.StateFilters, string(t.Status)),
+		case !s.mayTxn(r, t.ID),
+			len(q.StateFilters) > 0 && !slices.Contains(q.StateFilters, string(t.Status)),
 			len(q.ProducerIDFilters) > 0 && !slices.Contains(q.ProducerIDFilters, t.Producer.ID),
 			r.version >= 1 && q.DurationFilterMillis >= 0 && (t.Started.IsZero() || s.options.Clock.Now().Sub(t.Started).Milliseconds() < q.DurationFilterMillis):
 			continue
