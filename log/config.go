@@ -40,6 +40,21 @@ const (
 	ConfigConditional = "miracle.conditional.append"
 )
 
+// The settings of Confluent's brokers by which a topic wants records that name a registered schema, and under which subject.
+const (
+	ConfigKeyValidation   = "confluent.key.schema.validation"
+	ConfigKeySubject      = "confluent.key.subject.name.strategy"
+	ConfigValueValidation = "confluent.value.schema.validation"
+	ConfigValueSubject    = "confluent.value.subject.name.strategy"
+)
+
+// Values of ConfigKeySubject and ConfigValueSubject: the subject is TOPIC-key or TOPIC-value, the name of the record's type, or both.
+const (
+	SubjectOfTopic          = "io.confluent.kafka.serializers.subject.TopicNameStrategy"
+	SubjectOfRecord         = "io.confluent.kafka.serializers.subject.RecordNameStrategy"
+	SubjectOfTopicAndRecord = "io.confluent.kafka.serializers.subject.TopicRecordNameStrategy"
+)
+
 // Headers by which a record of a topic with ConfigConditional says what it expects, as decimal numbers. A batch with a
 // record whose condition does not hold is refused whole. Each is checked as if the records before it in the batch had been
 // appended.
@@ -55,6 +70,10 @@ const (
 var configs = map[string]ConfigDef{
 	"cleanup.policy":                      {"delete", ConfigList, "log.cleanup.policy", isPolicy},
 	"compression.type":                    {"producer", ConfigString, "compression.type", isOneOf("producer", "uncompressed", "gzip", "snappy", "lz4", "zstd")},
+	ConfigKeyValidation:                   {"false", ConfigBoolean, ConfigKeyValidation, isOneOf("true", "false")},
+	ConfigKeySubject:                      {SubjectOfTopic, ConfigString, ConfigKeySubject, isOneOf(SubjectOfTopic, SubjectOfRecord, SubjectOfTopicAndRecord)},
+	ConfigValueValidation:                 {"false", ConfigBoolean, ConfigValueValidation, isOneOf("true", "false")},
+	ConfigValueSubject:                    {SubjectOfTopic, ConfigString, ConfigValueSubject, isOneOf(SubjectOfTopic, SubjectOfRecord, SubjectOfTopicAndRecord)},
 	"delete.retention.ms":                 {"86400000", ConfigLong, "log.cleaner.delete.retention.ms", isAtLeast(0)},
 	"file.delete.delay.ms":                {"60000", ConfigLong, "log.segment.delete.delay.ms", isAtLeast(0)},
 	"flush.messages":                      {"1", ConfigLong, "log.flush.interval.messages", isAtLeast(1)},

@@ -55,6 +55,19 @@ func (e *ExpectationError) Error() string {
 	return fmt.Sprintf("%s partition %d: %v", u.Expect.Partition.Topic, u.Expect.Partition.Index, u)
 }
 
+// RecordErrors are the records of one batch that were refused, at least one, by index.
+type RecordErrors []RecordError
+
+func (e RecordErrors) Error() string {
+	if len(e) > 1 {
+		return fmt.Sprintf("%v (and %d more)", &e[0], len(e)-1)
+	}
+	return e[0].Error()
+}
+
+// Unwrap gives the first one.
+func (e RecordErrors) Unwrap() error { return &e[0] }
+
 // Why a batch of an idempotent producer is refused; find them with errors.Is. A batch that was appended before is no
 // error (Appended.Duplicate).
 var (

@@ -6,11 +6,16 @@ import (
 	"testing"
 
 	"github.com/hamba/avro/v2"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/sr"
 
 	"github.com/miracledb/miracledb/internal/node/nodetest"
 	"github.com/miracledb/miracledb/internal/schema"
+	"github.com/miracledb/miracledb/log"
+	"github.com/miracledb/miracledb/log/record"
 )
 
 func producer(t testing.TB, addr string) *kgo.Client {
@@ -34,7 +39,7 @@ func produce(t testing.TB, k *kgo.Client, topic string, values ...[]byte) {
 
 const idText = `{"type":"record","name":"r","fields":[{"name":"id","type":"long"},{"name":"s","type":"string"}]}`
 
-func record(t testing.TB, schemaID int32, id int, s string) []byte {
+func frame(t testing.TB, schemaID int32, id int, s string) []byte {
 	t.Helper()
 	b, err := avro.Marshal(avro.MustParse(idText), map[string]any{"id": id, "s": s})
 	if err != nil {
@@ -56,7 +61,7 @@ func TestSchemasCountFromTheirRegistrationOn(t *testing.T) {
 	nodetest.Exec(t, c, ddl("early"), `CREATE MATERIALIZED VIEW by_s AS SELECT s, count(*) n FROM early GROUP BY s`)
 	registry := client(t, p.HTTP)
 	for _, topic := range []string{"early", "late"} {
-		produce(t, k, topic, record(t, 1, 1, "before"), []byte(`{"id": 2, "s": "JSON"}`), []byte{0, 0}, []byte{})
+		produce(t, k, topic, frame(t, 1, 1, "before"), []byte(`{"id": 2, "s": "JSON"}`), []byte{0, 0}, []byte{})
 	}
 	x, err := registry.CreateSchema(t.Context(), "r", sr.Schema{Schema: idText})
 	if err != nil || x.ID != 1 {
@@ -67,8 +72,8 @@ func TestSchemasCountFromTheirRegistrationOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, topic := range []string{"early", "late"} {
-		produce(t, k, topic, record(t, 1, 3, "after"), record(t, int32(other.ID), 4, "of another type"), record(t, 99, 5, "unknown"),
-			record(t, 1, 6, "cut")[:8], record(t, 1, 7, "after"), append(record(t, 1, 8, "long"), 0))
+		produce(t, k, topic, frame(t, 1, 3, "after"), frame(t, int32(other.ID), 4, "of another type"), frame(t, 99, 5, "unknown"),
+			frame(t, 1, 6, "cut")[:8], frame(t, 1, 7, "after"), append(frame(t, 1, 8, "long"), 0))
 	}
 	// What is registered stays known when its subject is gone.
 	for _, how := range []sr.DeleteHow{sr.SoftDelete, sr.HardDelete} {
@@ -77,7 +82,7 @@ func TestSchemasCountFromTheirRegistrationOn(t *testing.T) {
 		}
 	}
 	for _, topic := range []string{"early", "late"} {
-		produce(t, k, topic, record(t, 1, 9, "after the end"))
+		produce(t, k, topic, frame(t, 1, 9, "after the end"))
 	}
 	nodetest.Exec(t, c, ddl("late"))
 	const rows = "3|after\n7|after\n9|after the end"
@@ -113,7 +118,7 @@ func TestWritesOfOtherFormats(t *testing.T) {
 	if _, err := client(t, s.HTTP).CreateSchema(t.Context(), "r-value", sr.Schema{Schema: idText}); err != nil {
 		t.Fatal(err)
 	}
-	produce(t, k, "r", record(t, 1, 1, "a"), record(t, 1, 2, "b"))
+	produce(t, k, "r", frame(t, 1, 1, "a"), frame(t, 1, 2, "b"))
 	for _, st := range []string{`INSERT INTO r VALUES (3, 'c')`, `UPDATE r SET s = 'x'`, `INSERT INTO r VALUES (1, 'c') ON CONFLICT (id) DO UPDATE SET s = 'x'`,
 		`WITH w AS (UPDATE r SET s = 'y' RETURNING id) SELECT * FROM w`} {
 		if _, err := c.Exec(t.Context(), st); err == nil || !strings.Contains(err.Error(), "0A000") {
@@ -124,8 +129,93 @@ func TestWritesOfOtherFormats(t *testing.T) {
 	if got := nodetest.Text(t, c, `SELECT * FROM r`); got != "2|b" {
 		t.Errorf("after the delete: %s", got)
 	}
-	err := k.ProduceSync(t.Context(), &kgo.Record{Topic: "r", Value: record(t, 7, 3, "c")}).FirstErr()
+	err := k.ProduceSync(t.Context(), &kgo.Record{Topic: "r", Value: frame(t, 7, 3, "c")}).FirstErr()
 	if err == nil || !strings.Contains(fmt.Sprint(err), "INVALID_RECORD") {
 		t.Errorf("an unknown schema: %v", err)
 	}
+}
+
+// A topic that wants schemas refuses a batch with each record that names none of its subject, and takes others; a table's topic
+// too, and after a change of the config, and after a restart.
+func TestTopicsThatWantSchemas(t *testing.T) {
+	s := nodetest.Start(t)
+	k := producer(t, s.Kafka)
+	admin := kadm.NewClient(k)
+	yes, strategy := "true", log.SubjectOfTopicAndRecord
+	if _, err := admin.CreateTopic(t.Context(), 1, 1, map[string]*string{log.ConfigValueValidation: &yes}, "strict"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := admin.CreateTopic(t.Context(), 1, 1, map[string]*string{log.ConfigKeyValidation: &yes, log.ConfigKeySubject: &strategy}, "keys"); err != nil {
+		t.Fatal(err)
+	}
+	nodetest.Exec(t, s.Connect(t), `CREATE TABLE tab (id bigint PRIMARY KEY, s text) WITH (format = 'avro')`)
+	registry := client(t, s.HTTP)
+	for _, subject := range []string{"strict-value", "tab-value", "keys-r", "elsewhere"} {
+		text := idText
+		if subject == "elsewhere" {
+			text = `"int"`
+		}
+		if _, err := registry.CreateSchema(t.Context(), subject, sr.Schema{Schema: text}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	answer := func(topic string, records ...[2][]byte) kmsg.ProduceResponseTopicPartition {
+		t.Helper()
+		var b record.Builder
+		for _, r := range records {
+			b.Add(1, r[0], r[1])
+		}
+		batch, err := b.Build()
+		if err != nil {
+			t.Fatal(err)
+		}
+		q := kmsg.NewPtrProduceRequest()
+		q.Acks, q.TimeoutMillis = -1, 10_000
+		found, _ := s.Log.Topic(topic)
+		q.Topics = []kmsg.ProduceRequestTopic{{Topic: topic, TopicID: found.ID, Partitions: []kmsg.ProduceRequestTopicPartition{{Records: batch}}}}
+		r, err := q.RequestWith(t.Context(), k)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Topics[0].Partitions[0]
+	}
+	value := func(b []byte) [2][]byte { return [2][]byte{nil, b} }
+	good, elsewhere, unknown, plain := value(frame(t, 1, 1, "a")), value(frame(t, 2, 1, "a")), value(frame(t, 77, 1, "a")), value([]byte("{}"))
+	check := func(topic string) {
+		t.Helper()
+		if a := answer(topic, good, value(nil)); a.ErrorCode != 0 && topic != "tab" {
+			t.Errorf("%s: a good batch: %v", topic, *a.ErrorMessage)
+		}
+		a := answer(topic, good, elsewhere, unknown, good, plain)
+		if a.ErrorCode != kerr.InvalidRecord.Code || len(a.ErrorRecords) != 3 {
+			t.Fatalf("%s: %d %+v", topic, a.ErrorCode, a.ErrorRecords)
+		}
+		for i, want := range []struct {
+			index int32
+			text  string
+		}{{1, "id 2, which is not registered under subject " + topic + "-value"}, {2, "id 77, which"}, {4, "does not begin with a schema id"}} {
+			if e := a.ErrorRecords[i]; e.RelativeOffset != want.index || !strings.Contains(*e.ErrorMessage, want.text) {
+				t.Errorf("%s: record %d: %s", topic, e.RelativeOffset, *e.ErrorMessage)
+			}
+		}
+	}
+	check("strict")
+	if a := answer("tab", unknown); a.ErrorCode != 0 {
+		t.Errorf("a table that does not want schemas: %v", *a.ErrorMessage)
+	}
+	if r, err := admin.AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: log.ConfigValueValidation, Value: &yes}}, "tab"); err != nil || r[0].Err != nil {
+		t.Fatal(err, r)
+	}
+	check("tab")
+	if a := answer("keys", [2][]byte{good[1], []byte("anything")}, [2][]byte{nil, nil}); a.ErrorCode != 0 {
+		t.Errorf("a good key: %v", *a.ErrorMessage)
+	}
+	if a := answer("keys", [2][]byte{elsewhere[1], nil}); a.ErrorCode != kerr.InvalidRecord.Code {
+		t.Errorf("a key of another subject: %d", a.ErrorCode)
+	}
+	s.Stop(t)
+	s = nodetest.StartOn(t, s.Data)
+	k = producer(t, s.Kafka)
+	check("strict")
+	check("tab")
 }

@@ -214,16 +214,27 @@ func (n *Node) compile(rel *catalog.Relation, snap *catalog.Snapshot, query ivm.
 	return session.CompileView(rel, snap, query)
 }
 
-// defined keeps a table's topic under the sequencer's order.
+// defined keeps a table's topic under the sequencer's order, and topics that want schemas under the registry's.
 func (n *Node) defined(before, after *catalog.Relation) {
-	if after != nil && after.Kind == catalog.Table {
+	if after == nil {
+		if before != nil && !before.Topic.IsZero() {
+			n.Log.Admit(before.Topic, nil)
+		}
+		return
+	}
+	var hook log.AdmissionHook
+	if after.Kind == catalog.Table {
 		id := after.ID
-		n.Log.Admit(after.Topic, n.Sequencer.Admit(func() *catalog.Relation {
+		hook = n.Sequencer.Admit(func() *catalog.Relation {
 			rel, _ := n.Catalog.Current().ByID(id)
 			return rel
-		}))
-	} else if after == nil && before != nil && before.Kind == catalog.Table {
-		n.Log.Admit(before.Topic, nil)
+		})
+	}
+	if t, ok := n.Log.TopicByID(after.Topic); ok {
+		if schemas.Validates(&t) {
+			hook = n.Schemas.Admit(t.ID, hook)
+		}
+		n.Log.Admit(t.ID, hook)
 	}
 }
 

@@ -3,6 +3,8 @@ package schema
 import (
 	"encoding/binary"
 
+	"github.com/hamba/avro/v2"
+
 	"github.com/miracledb/miracledb/internal/errs"
 )
 
@@ -48,4 +50,29 @@ func Indexes(payload []byte) (indexes []int32, rest []byte, err error) {
 		indexes, payload = append(indexes, int32(i)), payload[n:]
 	}
 	return indexes, payload, nil
+}
+
+// RecordName is the name of the type of a framed payload: the full name of an Avro type or Protobuf message, the title of a
+// JSON schema; "" where there is none.
+func (s *Schema) RecordName(payload []byte) (string, error) {
+	switch s.Type {
+	case Avro:
+		if named, ok := s.Avro.(avro.NamedSchema); ok {
+			return named.FullName(), nil
+		}
+		return "", nil
+	case Protobuf:
+		indexes, _, err := Indexes(payload)
+		if err != nil {
+			return "", err
+		}
+		m, err := s.Message(indexes)
+		if err != nil {
+			return "", err
+		}
+		return string(m.FullName()), nil
+	}
+	m, _ := s.json.(map[string]any)
+	title, _ := m["title"].(string)
+	return title, nil
 }

@@ -191,10 +191,14 @@ func refuse(a *kmsg.ProduceResponseTopicPartition, err error) {
 		return
 	}
 	a.ErrorCode, a.ErrorMessage = errorCode(err), message(err)
+	var several log.RecordErrors
 	var refused *log.RecordError
-	if errors.As(err, &refused) {
+	if !errors.As(err, &several) && errors.As(err, &refused) {
+		several = log.RecordErrors{*refused}
+	}
+	for _, r := range several {
 		e := kmsg.NewProduceResponseTopicPartitionErrorRecord()
-		e.RelativeOffset, e.ErrorMessage = int32(refused.Index), &refused.Message
+		e.RelativeOffset, e.ErrorMessage = int32(r.Index), &r.Message
 		a.ErrorRecords = append(a.ErrorRecords, e)
 	}
 	var expected *log.ExpectationError
