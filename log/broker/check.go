@@ -7,6 +7,7 @@ import (
 	"github.com/miracledb/miracledb/log"
 	"github.com/miracledb/miracledb/log/commits"
 	"github.com/miracledb/miracledb/log/journal"
+	"github.com/miracledb/miracledb/log/keys"
 	"github.com/miracledb/miracledb/log/segment"
 )
 
@@ -60,6 +61,9 @@ func (r *Report) check(opts Options, dirs directories) {
 	stores := r.checkSegments(opts, dirs, snap)
 	r.checkCommits(opts, dirs, snap, stores)
 	r.checkJournal(opts, dirs, snap)
+	if _, err := opts.FS.Stat(dirs.keys); err == nil {
+		r.checkKeys(opts, dirs)
+	}
 	for _, s := range stores {
 		s.Close()
 	}
@@ -115,6 +119,20 @@ func (r *Report) checkCommits(opts Options, dirs directories, snap *snapshot, st
 	}
 	if _, end := index.Bounds(); r.Appends > 0 && end != snap.state.sequence+1 {
 		r.fault(errs.New(errs.Corrupt, "commit index ends at append %d, want %d", end-1, snap.state.sequence))
+	}
+}
+
+// checkKeys reads the key index. Damage there loses nothing: Open builds it anew.
+func (r *Report) checkKeys(opts Options, dirs directories) {
+	x, err := keys.Open(keys.Options{FS: opts.FS, Dir: dirs.keys, ReadOnly: true})
+	if err == nil {
+		err = x.Check()
+		if cerr := x.Close(); err == nil {
+			err = cerr
+		}
+	}
+	if err != nil {
+		r.fault(err)
 	}
 }
 

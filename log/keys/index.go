@@ -46,6 +46,8 @@ type Options struct {
 	Dir string
 	// Fatal is called with a fault after which the process must end and recover; it must not return. nil: panic.
 	Fatal func(error)
+	// ReadOnly changes nothing in the files.
+	ReadOnly bool
 }
 
 // Index is open. All of it may be used by any goroutine.
@@ -68,7 +70,7 @@ func Open(o Options) (*Index, error) {
 	if x.db, err = pebble.Open(o.Dir, x.pebbleOptions(o)); err != nil {
 		return nil, wrap("open", err)
 	}
-	if err := x.checkFormat(); err != nil {
+	if err := x.checkFormat(o.ReadOnly); err != nil {
 		x.db.Close()
 		return nil, err
 	}
@@ -79,6 +81,7 @@ func (x *Index) pebbleOptions(o Options) *pebble.Options {
 	return &pebble.Options{
 		FS:                         o.FS,
 		DisableWAL:                 true,
+		ReadOnly:                   o.ReadOnly,
 		FormatMajorVersion:         pebble.FormatNewest,
 		CacheSize:                  int64(cache + 2*memTable),
 		MemTableSize:               uint64(memTable),
@@ -86,6 +89,7 @@ func (x *Index) pebbleOptions(o Options) *pebble.Options {
 		CompactionConcurrencyRange: func() (int, int) { return 1, 1 },
 		Logger:                     logger{o.Fatal},
 		EventListener: &pebble.EventListener{
+			DataCorruption: func(pebble.DataCorruptionInfo) {}, // whoever reads it gets the error; else it would be fatal
 			BackgroundError: func(err error) {
 				x.failed(err)
 				time.Sleep(flushRetry) // Pebble tries again at once, for ever
@@ -105,9 +109,12 @@ func (x *Index) failed(err error) {
 	x.mu.background = err
 }
 
-func (x *Index) checkFormat() error {
+func (x *Index) checkFormat(readOnly bool) error {
 	value, closer, err := x.db.Get([]byte{spaceFormat})
 	if err == pebble.ErrNotFound {
+		if readOnly {
+			return nil // nothing was flushed yet
+		}
 		return wrap("create", x.db.Set([]byte{spaceFormat}, []byte{version}, pebble.NoSync))
 	}
 	if err != nil {
@@ -301,7 +308,8 @@ func wrap(op string, err error) error {
 	case errs.KindOf(err) != errs.Internal:
 		return err
 	case pebble.IsCorruptionError(err):
-		return errs.New(errs.Corrupt, "key index: %s: %w", op, err)
+		return errs.New(errs.Corrupt, "key index: %s: %w", op, err).
+			WithHint("No record is lost. Stop the server and remove the directory keys of the log: it is built anew from the records.")
 	}
 	return fmt.Errorf("key index: %s: %w", op, err)
 }

@@ -216,7 +216,8 @@ func (f *file) readIndexLocked() error {
 	}
 	for i, e := range entries {
 		if i > 0 && (e.position <= entries[i-1].position || e.offset <= entries[i-1].offset) || int64(e.position) >= f.state.Size {
-			return errs.New(errs.Corrupt, "segment %s: entry %d is out of order", f.indexName(), i)
+			at := indexHeaderSize + i*indexEntrySize
+			return errs.New(errs.Corrupt, "bytes %d to %d: entry %d is out of order", at, at+indexEntrySize, i)
 		}
 	}
 	f.entries = entries
@@ -289,13 +290,14 @@ func decodeIndex(p []byte, base int64) ([]indexEntry, error) {
 	be := binary.BigEndian
 	if len(p) < indexHeaderSize || string(p[:8]) != indexMagic || be.Uint32(p[8:]) != indexVersion ||
 		be.Uint32(p[12:]) != crc32.Checksum(p[16:indexHeaderSize], castagnoli) || int64(be.Uint64(p[16:])) != base {
-		return nil, errs.New(errs.Corrupt, "no index header of segment %d", base)
+		return nil, errs.New(errs.Corrupt, "bytes 0 to %d: no index header of segment %d", indexHeaderSize, base)
 	}
 	p = p[indexHeaderSize:]
 	entries := make([]indexEntry, 0, len(p)/indexEntrySize)
 	for ; len(p) >= indexEntrySize; p = p[indexEntrySize:] {
 		if be.Uint32(p) != crc32.Checksum(p[4:indexEntrySize], castagnoli) {
-			return nil, errs.New(errs.Corrupt, "index entry %d fails its CRC", len(entries))
+			at := indexHeaderSize + len(entries)*indexEntrySize
+			return nil, errs.New(errs.Corrupt, "bytes %d to %d: index entry %d fails its CRC", at, at+indexEntrySize, len(entries))
 		}
 		entries = append(entries, indexEntry{be.Uint32(p[4:]), int64(be.Uint64(p[8:])), int64(be.Uint64(p[16:])), be.Uint64(p[24:])})
 	}

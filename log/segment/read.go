@@ -292,7 +292,11 @@ func (s *Store) Check(found func(error)) {
 		f.mu.Lock()
 		if !f.loaded {
 			if err := f.readIndexLocked(); err != nil {
-				found(errs.New(errs.Corrupt, "segment index %s is damaged (it can be rebuilt): %w", f.indexName(), err))
+				format := "segment index %s cannot be read (it can be rebuilt): %w"
+				if errs.Is(err, errs.Corrupt) {
+					format = "segment index %s is damaged in %w (it can be rebuilt)"
+				}
+				found(errs.New(errs.Corrupt, format, f.indexName(), err))
 			}
 		}
 		f.mu.Unlock()
