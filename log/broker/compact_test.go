@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -542,5 +543,84 @@ func BenchmarkCompaction(b *testing.B) {
 			b.Fatal(err)
 		}
 		b.StartTimer()
+	}
+}
+
+// cleanup.policy=compact,delete does both: segments whose newest record is past retention.ms go whole, the newest of their keys
+// too, and what is left is compacted (KIP-71).
+func TestCompactAndDelete(t *testing.T) {
+	opts, now := cleaning(t, t.TempDir())
+	opts.TailBytes = 1
+	b, stop := start(t, opts)
+	c := newCompacted(t, b, 11, map[string]string{"cleanup.policy": "compact,delete", "retention.ms": "60000", "segment.ms": "20000"})
+	only := logtest.CreateTopic(t, b, "only", 1, map[string]string{"cleanup.policy": "compact", "retention.ms": "60000", "segment.bytes": "1500"})
+	// A key that is never written again goes with its segment.
+	rare := written{"rare", []byte("0-rare"), now.Now().UnixMilli()}
+	c.all = append(c.all, rare)
+	var builder record.Builder
+	builder.Add(rare.timestamp, []byte(rare.key), rare.value, record.Header{Key: []byte("h"), Value: []byte(rare.key)})
+	data, err := builder.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	commit(t, b, oneBatch(c.topic, data))
+	for round := range 8 {
+		for range 30 {
+			c.write(b, now.Now().UnixMilli())
+		}
+		commit(t, b, oneBatch(only, logtest.Batch(t, now.Now().UnixMilli(), strings.Repeat("x", 2000))))
+		settle(t, b)
+		settle(t, b) // cuts what the first one's compaction has closed
+		bounds, err := b.Bounds(c.p())
+		if err != nil {
+			t.Fatal(err)
+		}
+		there := c.read(b, bounds.End)
+		newest, newestClean := map[string]int64{}, map[string]int64{}
+		for offset := bounds.Start; offset < bounds.End; offset++ {
+			newest[c.all[offset].key] = offset
+			if offset < bounds.Clean {
+				newestClean[c.all[offset].key] = offset
+			}
+		}
+		last := map[string]int{}
+		for offset, w := range c.all {
+			last[w.key] = offset
+		}
+		for key, offset := range last { // the others compaction may have taken before
+			if age := now.Now().UnixMilli() - c.all[offset].timestamp; int64(offset) < bounds.Start && age <= 60_000 {
+				t.Errorf("round %d: the newest of %s, offset %d, was cut at an age of %d ms", round, key, offset, age)
+			}
+		}
+		for key, offset := range newest {
+			if !there[offset] {
+				t.Errorf("round %d: the newest record of %s at offset %d is not there", round, key, offset)
+			}
+		}
+		for offset := range there {
+			if offset < bounds.Start || offset < bounds.Clean && newestClean[c.all[offset].key] != offset {
+				t.Errorf("round %d: offset %d is there, bounds are %+v", round, offset, bounds)
+			}
+		}
+		infos, _ := b.durable.store(c.p()).Segments()
+		if first := infos[0]; first.Closed && first.MaxTimestamp > 0 && first.MaxTimestamp < now.Now().UnixMilli()-60_000 {
+			t.Errorf("round %d: a segment whose newest record is of %v is there", round, time.UnixMilli(first.MaxTimestamp))
+		}
+		now.Advance(25 * time.Second)
+		if round%3 == 2 {
+			if err := stop(); err != nil {
+				t.Fatal(err)
+			}
+			if faults := check(t, opts); len(faults) > 0 {
+				t.Fatal(faults)
+			}
+			b, stop = start(t, opts)
+		}
+	}
+	if startOf(t, b, c.topic) == 0 {
+		t.Error("the key that was written once is there for ever")
+	}
+	if start := startOf(t, b, only); start != 0 {
+		t.Errorf("a topic that is only compacted was cut at %d", start)
 	}
 }
