@@ -1,4 +1,4 @@
-// Package access is who may come in and what they may do: users with their SCRAM keys, and ACLs, over the
+// Package access is who may come in and what they may do: users with their SCRAM keys, ACLs and quotas, over the
 // properties of a log.
 //
 // All of it is a function of the log's Properties. A Store makes of each Properties a Snapshot to look things up in, and

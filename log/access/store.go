@@ -31,8 +31,9 @@ func NewStore(l log.PropertyStore) *Store { return &Store{log: l} }
 
 // Snapshot is what one Properties says of access. It never changes.
 type Snapshot struct {
-	users map[string]map[Mechanism]Credential
-	acls  acls
+	users  map[string]map[Mechanism]Credential
+	acls   acls
+	quotas map[QuotaEntity]map[string]float64
 }
 
 // Current is the newest durable Snapshot. Values that cannot be read count as not there: nobody comes in by them.
@@ -47,7 +48,7 @@ func (s *Store) Current() *Snapshot {
 }
 
 func read(p *log.Properties) *Snapshot {
-	s := &Snapshot{users: map[string]map[Mechanism]Credential{}, acls: acls{map[Target][]ACL{}, map[Resource][]int{}}}
+	s := &Snapshot{users: map[string]map[Mechanism]Credential{}, acls: acls{map[Target][]ACL{}, map[Resource][]int{}}, quotas: map[QuotaEntity]map[string]float64{}}
 	for name, value := range p.Values {
 		if rest, ok := strings.CutPrefix(name, scramPrefix); ok {
 			mechanism, user, _ := strings.Cut(rest, "/")
@@ -57,6 +58,8 @@ func read(p *log.Properties) *Snapshot {
 			}
 		} else if strings.HasPrefix(name, aclPrefix) {
 			s.acls.read(name, value)
+		} else if strings.HasPrefix(name, quotaPrefix) {
+			readQuotas(s.quotas, name, value)
 		}
 	}
 	return s

@@ -56,6 +56,8 @@ var rules = map[int16]rule{
 	42:                  {group: access.Delete}, // DeleteGroups
 	44:                  {topic: access.AlterConfigs, cluster: access.AlterConfigs},
 	47:                  {group: access.Delete, topic: access.Read},     // OffsetDelete
+	48:                  {cluster: access.DescribeConfigs},              // DescribeClientQuotas
+	49:                  {cluster: access.AlterConfigs},                 // AlterClientQuotas
 	50:                  {cluster: access.Describe},                     // DescribeUserScramCredentials
 	51:                  {cluster: access.Alter},                        // AlterUserScramCredentials
 	60:                  {},                                             // DescribeCluster
@@ -177,6 +179,16 @@ func (s *Server) refused(r *request, q kmsg.Request) kmsg.Response {
 		}
 	case *kmsg.DescribeLogDirsResponse:
 		a.ErrorCode = code
+	case *kmsg.DescribeClientQuotasResponse:
+		a.ErrorCode, a.ErrorMessage = code, text
+	case *kmsg.AlterClientQuotasResponse:
+		for _, e := range q.(*kmsg.AlterClientQuotasRequest).Entries {
+			one := kmsg.AlterClientQuotasResponseEntry{ErrorCode: code, ErrorMessage: text}
+			for _, part := range e.Entity {
+				one.Entity = append(one.Entity, kmsg.AlterClientQuotasResponseEntryEntity{Type: part.Type, Name: part.Name})
+			}
+			a.Entries = append(a.Entries, one)
+		}
 	case *kmsg.DescribeUserSCRAMCredentialsResponse:
 		a.ErrorCode, a.ErrorMessage = code, text
 	case *kmsg.AlterUserSCRAMCredentialsResponse:
@@ -238,6 +250,7 @@ func (s *Server) refusal(r *request, q kmsg.Request) (code int16, text *string) 
 			code = group(q.Group)
 		}
 	case *kmsg.DescribeACLsRequest, *kmsg.CreateACLsRequest, *kmsg.DeleteACLsRequest, *kmsg.DescribeLogDirsRequest,
+		*kmsg.DescribeClientQuotasRequest, *kmsg.AlterClientQuotasRequest,
 		*kmsg.DescribeUserSCRAMCredentialsRequest, *kmsg.AlterUserSCRAMCredentialsRequest:
 		if !s.mayCluster(r) {
 			code = kerr.ClusterAuthorizationFailed.Code

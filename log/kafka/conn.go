@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -37,6 +38,14 @@ type answer struct {
 	delay time.Duration
 }
 
+// bytes is the size of an encoded body.
+func (a *answer) bytes() (size int) {
+	for _, b := range a.body {
+		size += len(b)
+	}
+	return size
+}
+
 // finisher gives the answer of a request when its turn comes. An error closes the connection.
 type finisher func(ctx context.Context) (answer, error)
 
@@ -50,6 +59,7 @@ type conn struct {
 	net      net.Conn
 	queue    chan pending
 	identity identity
+	muted    atomic.Int64 // Unix nanoseconds until which the client is not listened to
 }
 
 func newConn(s *Server, nc net.Conn) *conn {
@@ -120,6 +130,7 @@ func (c *conn) read(ctx context.Context) {
 		if c.identity.raw {
 			next = in.token
 		}
+		c.unmuted(ctx)
 		r, err := next(ctx)
 		if err != nil {
 			return
@@ -142,7 +153,9 @@ func (c *conn) enqueue(ctx context.Context, r *request) (queued bool) {
 			c.server.frames.give(r.held)
 		}
 	}()
+	began := clock.System{}.Now()
 	finish, err := c.begin(ctx, r)
+	r.busy = clock.System{}.Now().Sub(began)
 	if err != nil {
 		return false
 	}
@@ -183,6 +196,7 @@ func (c *conn) write(ctx context.Context) {
 			if !ok {
 				return
 			}
+			c.unmuted(ctx)
 			if err := c.answer(ctx, p); err != nil {
 				return
 			}
@@ -197,7 +211,11 @@ func (c *conn) answer(ctx context.Context, p pending) error {
 		c.server.frames.give(p.request.held)
 		c.server.fetches.give(p.request.reading)
 	}()
+	began := clock.System{}.Now()
 	a, err := p.finish(ctx)
+	if !waiting[p.request.key] {
+		p.request.busy += clock.System{}.Now().Sub(began)
+	}
 	if err != nil {
 		return err
 	}
@@ -206,6 +224,11 @@ func (c *conn) answer(ctx context.Context, p pending) error {
 		case <-time.After(a.delay):
 		case <-ctx.Done():
 		}
+	}
+	wait := c.server.throttle(p.request, a.bytes())
+	if wait > 0 {
+		a.tell(wait)
+		defer c.mute(wait)
 	}
 	if err := c.sendAnswer(p, a); err != nil || a.last {
 		return errors.Join(err, errLast)
@@ -243,10 +266,7 @@ func (c *conn) send(r *request, a answer) error {
 	if a.response != nil {
 		head = a.response.AppendTo(head)
 	}
-	size := len(head)
-	for _, b := range a.body {
-		size += len(b)
-	}
+	size := len(head) + a.bytes()
 	binary.BigEndian.PutUint32(head, uint32(size-4))
 	// A client that does not read holds our memory: it may be slow (1 MiB/s), not asleep.
 	c.net.SetWriteDeadline(clock.System{}.Now().Add(stalled + time.Duration(size>>20)*time.Second))

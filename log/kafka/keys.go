@@ -65,6 +65,8 @@ func init() {
 		42:                  {0, 2, 2, decoded((*Server).deleteGroups)},
 		44:                  {0, 1, 1, decoded((*Server).incrementalAlterConfigs)},
 		47:                  {0, 0, 1, decoded((*Server).offsetDelete)},
+		48:                  {0, 1, 1, decoded((*Server).describeClientQuotas)},
+		49:                  {0, 1, 1, decoded((*Server).alterClientQuotas)},
 		50:                  {0, 0, 0, decoded((*Server).describeScramCredentials)},
 		51:                  {0, 0, 0, decoded((*Server).alterScramCredentials)},
 		60:                  {0, 1, 0, decoded((*Server).describeCluster)},

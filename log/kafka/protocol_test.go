@@ -15,6 +15,7 @@ import (
 
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/log"
+	"github.com/miracledb/miracledb/log/access"
 	"github.com/miracledb/miracledb/log/record"
 )
 
@@ -74,6 +75,9 @@ func fill(q kmsg.Request, topic log.Topic) {
 		q.Group, q.Members = "g", []kmsg.LeaveGroupRequestMember{{MemberID: "m"}}
 	case *kmsg.DescribeGroupsRequest:
 		q.Groups = []string{"g", "h"}
+	case *kmsg.AlterClientQuotasRequest:
+		q.Entries = []kmsg.AlterClientQuotasRequestEntry{{Entity: []kmsg.AlterClientQuotasRequestEntryEntity{{Type: "user"}},
+			Ops: []kmsg.AlterClientQuotasRequestEntryOp{{Key: access.ProducerByteRate, Remove: true}}}}
 	case *kmsg.ConsumerGroupDescribeRequest:
 		q.Groups = []string{"g"}
 	case *kmsg.AlterUserSCRAMCredentialsRequest:

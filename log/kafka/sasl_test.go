@@ -80,7 +80,7 @@ func TestClientsBySASL(t *testing.T) {
 	ca := testenv.NewAuthority(t)
 	l, catalog := newLog(t)
 	addUser(t, l, "ann", "se cret")
-	address := serveTLS(t, ca, certs.Options{}, l, catalog)
+	address := serveTLS(t, ca, certs.Options{}, l, catalog, func(o *Options) { o.SuperUsers = []access.Principal{"User:ann"} })
 	for _, m := range access.Mechanisms {
 		t.Run(string(m), func(t *testing.T) {
 			overTLS(ca).as(m, "ann", "se cret").useAll(t, address, "by-"+string(m))
@@ -299,7 +299,7 @@ func TestClientCertificate(t *testing.T) {
 func TestScramCredentials(t *testing.T) {
 	dir := t.TempDir()
 	l, catalog := newLog(t, dir)
-	address := serve(t, l, catalog)
+	address := serve(t, l, catalog, func(o *Options) { o.SuperUsers = []access.Principal{"User:ann", "User:bob"} })
 	configs := func(s security, args ...string) string {
 		t.Helper()
 		args = append([]string{"--bootstrap-server", address, "--entity-type", "users"}, args...)
@@ -311,6 +311,9 @@ func TestScramCredentials(t *testing.T) {
 	configs(security{}, "--entity-name", "ann", "--alter", "--add-config", "SCRAM-SHA-256=[iterations=4096,password=secret]")
 	ann := security{}.as(access.ScramSHA256, "ann", "secret")
 	configs(ann, "--entity-name", "bob", "--alter", "--add-config", "SCRAM-SHA-512=[password=other]")
+	if out := configs(ann, "--describe"); !strings.Contains(out, "'ann' are SCRAM-SHA-256=iterations=4096") || !strings.Contains(out, "'bob' are SCRAM-SHA-512=iterations=") {
+		t.Errorf("--describe: %s", out)
+	}
 	bob := security{}.as(access.ScramSHA512, "bob", "other")
 	configs(bob, "--entity-name", "ann", "--alter", "--delete-config", "SCRAM-SHA-256")
 	if users := access.NewStore(l).Current().Users(); len(users) != 1 || users[0] != "bob" {

@@ -106,6 +106,7 @@ type Server struct {
 	options     Options
 	log         Log
 	access      *access.Store
+	rates       rates
 	coordinator *coordinator
 	frames      *budget // bytes of requests that were not answered yet
 	decoding    *budget // bytes that decoding may take, see decodeFactor
