@@ -158,10 +158,10 @@ func (m *Machine) update(member *member, in Join) {
 // joinStands answers the join of a known member that changes nothing in the generation at hand: a reply that was lost,
 // or a static member that has come back as it was.
 func (m *Machine) joinStands(g *group, member *member, in Join) bool {
-	same := slices.EqualFunc(member.protocols, in.Protocols, func(a, b Protocol) bool {
-		return a.Name == b.Name && bytes.Equal(a.Metadata, b.Metadata)
-	})
 	returned := in.Member == "" // a static member's replacement
+	same := slices.EqualFunc(member.protocols, in.Protocols, func(a, b Protocol) bool {
+		return a.Name == b.Name && a.Subscription == b.Subscription && (returned || bytes.Equal(a.Metadata, b.Metadata))
+	})
 	switch {
 	case g.state == CompletingRebalance && same && !returned:
 		m.touch(member)

@@ -15,7 +15,7 @@ import (
 // TestMachine replays testdata/*: each command is one input at the text's clock, its output the effects.
 //
 //	options delay=3s members=2
-//	join g [member=M] [instance=I] [new=M] [protocols=range:meta,sticky:meta] [session=10s] [rebalance=60s] [required]
+//	join g [member=M] [instance=I] [new=M] [protocols=range:SUBSCRIPTION!owned+sticky:meta] [session=10s] [rebalance=60s] [required]
 //	sync g member=M generation=N [assign=M1:a,M2:b] [protocol=P]
 //	heartbeat g member=M generation=N [instance=I]
 //	leave g [member=M] [instance=I]
@@ -108,7 +108,8 @@ func (s *script) request(t *testing.T, d *datadriven.TestData) Input {
 		}
 		for _, p := range strings.Split(protocols, "+") {
 			name, metadata, _ := strings.Cut(p, ":")
-			in.Protocols = append(in.Protocols, Protocol{name, []byte(metadata)})
+			subscription, _, _ := strings.Cut(metadata, "!")
+			in.Protocols = append(in.Protocols, Protocol{name, []byte(metadata), subscription})
 		}
 		return in
 	case "sync":

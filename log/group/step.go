@@ -58,10 +58,12 @@ type Join struct {
 	MemberIDRequired bool
 }
 
-// Protocol is one way of assigning that a member supports, with what it tells the leader.
+// Protocol is one way of assigning that a member supports, with what it tells the leader. Subscription is the part of that which
+// asks for another assignment when it changes; the rest tells what the member has, and is another one after each restart.
 type Protocol struct {
-	Name     string
-	Metadata []byte
+	Name         string
+	Metadata     []byte
+	Subscription string
 }
 
 // JoinReply answers a Join when the generation is complete.

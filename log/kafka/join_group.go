@@ -2,6 +2,8 @@ package kafka
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -20,7 +22,7 @@ func (s *Server) joinGroup(ctx context.Context, r *request, q *kmsg.JoinGroupReq
 	}
 	in.NewMember = newMemberID(r.clientID, in.Instance)
 	for _, p := range q.Protocols {
-		in.Protocols = append(in.Protocols, group.Protocol{Name: p.Name, Metadata: p.Metadata})
+		in.Protocols = append(in.Protocols, group.Protocol{Name: p.Name, Metadata: p.Metadata, Subscription: subscription(q.ProtocolType, p.Metadata)})
 	}
 	a := kmsg.NewPtrJoinGroupResponse()
 	got, ok := s.coordinator.ask(ctx, func(t group.Token) group.Input { in.Token = t; return in })
@@ -46,6 +48,17 @@ func (s *Server) joinGroup(ctx context.Context, r *request, q *kmsg.JoinGroupReq
 		a.Members = append(a.Members, member)
 	}
 	return answer{response: a}
+}
+
+// subscription is what of a member's metadata asks for another assignment when it changes: of a consumer its topics. All of it
+// where it is not known what it means.
+func subscription(protocolType string, metadata []byte) string {
+	m := kmsg.NewConsumerMemberMetadata()
+	if protocolType != "consumer" || m.ReadFrom(metadata) != nil {
+		return string(metadata)
+	}
+	slices.Sort(m.Topics)
+	return strings.Join(m.Topics, ",")
 }
 
 func milliseconds(n int32) time.Duration { return time.Duration(n) * time.Millisecond }
