@@ -43,9 +43,17 @@ func Marker(b Batch, partition log.Partition) (r log.TxnRange, commit, ok bool) 
 	return r, rec.Key[3] == 1, true
 }
 
+// firstRead and maxRead are how much Committed reads at once, in bytes.
+const (
+	firstRead = 4 << 10
+	maxRead   = 1 << 20
+)
+
 // Committed visits the batches of a committed transaction in one partition, in order: those that are still kept.
 func Committed(ctx context.Context, l log.Log, r log.TxnRange, visit func(log.PartitionBatch) error) error {
-	for at := r.First; at < r.Marker; {
+	// Most transactions are small, and a replay reads every one: what it reads begins small and grows.
+	size := firstRead
+	for at := r.First; at < r.Marker; size = min(2*size, maxRead) {
 		bounds, err := l.Bounds(r.Partition)
 		if errors.Is(err, log.ErrUnknownPartition) {
 			return nil
@@ -54,7 +62,7 @@ func Committed(ctx context.Context, l log.Log, r log.TxnRange, visit func(log.Pa
 			return err
 		}
 		at = max(at, bounds.Start)
-		chunk, err := l.Read(ctx, r.Partition, at, log.ReadLimit{})
+		chunk, err := l.Read(ctx, r.Partition, at, log.ReadLimit{MaxBytes: size})
 		switch {
 		case errors.Is(err, log.ErrOffsetOutOfRange) && at < r.Marker, errors.Is(err, log.ErrUnknownPartition):
 			continue // given up meanwhile
