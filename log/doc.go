@@ -7,7 +7,7 @@
 //   - Every append gets the next Position. Reading from a Position gives whole appends in their first order.
 //   - Within a partition, offsets are dense per append and never change.
 //
-// log/broker is the embedded implementation: a journal that all partitions share (log/journal, one fsync for all of
+// log/external keeps the contract over a Kafka cluster. log/broker is the embedded implementation: a journal that all partitions share (log/journal, one fsync for all of
 // them), one set of segment files per partition (log/segment), and an index of appends (log/commits). log/kafka serves
 // the Kafka protocol over any Log. log/record reads and writes Kafka record batches.
 //

@@ -173,6 +173,21 @@ func SetLeaderEpoch(batch []byte, epoch int32) {
 	binary.BigEndian.PutUint32(batch[atLeaderEpoch:], uint32(epoch))
 }
 
+// SetProducer makes the batch one of a producer's, numbered from sequence on and in its transaction when transactional is set;
+// of nobody's with log.NoProducer and -1. The CRC is made again.
+func SetProducer(batch []byte, p log.TxnProducer, sequence int32, transactional bool) {
+	be := binary.BigEndian
+	attributes := be.Uint16(batch[atAttributes:]) &^ transactionalBit
+	if transactional {
+		attributes |= transactionalBit
+	}
+	be.PutUint16(batch[atAttributes:], attributes)
+	be.PutUint64(batch[atProducerID:], uint64(p.ID))
+	be.PutUint16(batch[atProducerEpoch:], uint16(p.Epoch))
+	be.PutUint32(batch[atBaseSequence:], uint32(sequence))
+	be.PutUint32(batch[atCRC:], crc32.Checksum(batch[atAttributes:], castagnoli))
+}
+
 // SetLogAppendTime gives every record of the batch the log's time (message.timestamp.type=LogAppendTime) in Unix
 // milliseconds; the records stay as they are, the CRC is made again.
 func SetLogAppendTime(batch []byte, ms int64) {
