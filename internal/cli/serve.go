@@ -19,8 +19,9 @@ func newServe() *cobra.Command {
 		Use:   "serve",
 		Short: "Run a server",
 		Long: `serve runs a server on a data directory. Kafka clients connect to --kafka, PostgreSQL clients to --pg, HTTP and
-WebSocket clients to --http. An address that was not asked for and is taken moves to the next free port and says so.`,
-		Example: "  miracledb serve\n  miracledb serve --data /var/lib/miracledb --pg 0.0.0.0:5432\n  miracledb serve --kafka-tls 0.0.0.0:9093 --tls-cert server.pem --tls-key server.key",
+WebSocket clients to --http. With --brokers the log is on a Kafka or Redpanda cluster: Kafka clients connect there, and of all
+nodes on it only the one started last goes on. An address that was not asked for and is taken moves to the next free port and says so.`,
+		Example: "  miracledb serve\n  miracledb serve --data /var/lib/miracledb --pg 0.0.0.0:5432\n  miracledb serve --brokers kafka1:9092,kafka2:9092\n  miracledb serve --kafka-tls 0.0.0.0:9093 --tls-cert server.pem --tls-key server.key",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := loadSettings(cmd)

@@ -26,6 +26,7 @@ var serveOptions = []option{
 	{"data", "data", "data directory"},
 	{"kafka", node.DefaultKafka, "where Kafka clients connect, HOST:PORT"},
 	{"kafka-tls", "", "where Kafka clients that speak TLS connect, HOST:PORT (default: nowhere)"},
+	{"brokers", "", "addresses of a Kafka cluster that is the log, HOST:PORT,... (default: the log is in the data directory)"},
 	{"pg", node.DefaultPG, "where PostgreSQL clients connect, HOST:PORT"},
 	{"http", node.DefaultHTTP, "where HTTP and WebSocket clients connect, HOST:PORT"},
 	{"tls-cert", "", "certificate of --kafka-tls, and of PostgreSQL clients that ask for TLS: PEM file, read again when it changes"},
@@ -145,6 +146,8 @@ func (s settings) apply(c *node.Config) (err error) {
 			c.Data = e.Value
 		case "kafka":
 			c.Kafka = node.Address{HostPort: e.Value, Asked: asked}
+		case "brokers":
+			c.Brokers = strings.FieldsFunc(e.Value, func(r rune) bool { return r == ',' || r == ' ' })
 		case "kafka-tls":
 			c.KafkaTLS = node.Address{HostPort: e.Value, Asked: true}
 		case "tls-cert":

@@ -41,6 +41,8 @@ type Config struct {
 	EveryoneWithoutACL *bool
 	// BootstrapUser is made at the start when there is no user.
 	BootstrapUser, BootstrapPassword string
+	// Brokers are addresses of a Kafka cluster that is the log; none: the log is in Data, and Kafka clients connect to Kafka.
+	Brokers []string
 	// MaxTransaction bounds what one transaction changes: see session.Options.
 	MaxTransaction limit.Bytes
 	// EngineMemory bounds the analytical engine; 0: a quarter of the machine.
@@ -78,6 +80,14 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
+// kafkaDoor is a, or nowhere when Kafka clients go to the cluster itself.
+func (c Config) kafkaDoor(a Address) Address {
+	if len(c.Brokers) > 0 {
+		return Address{}
+	}
+	return a
+}
+
 // Validate gives every fault at once.
 func (c Config) Validate() error {
 	var faults []error
@@ -99,6 +109,14 @@ func (c Config) Validate() error {
 	case "", kafka.AuthenticateWithUsers, kafka.AuthenticateAlways, kafka.AuthenticateNever:
 	default:
 		faults = append(faults, errs.New(errs.Invalid, "--kafka-auth is auto, required or none, not %q", c.KafkaAuth))
+	}
+	for _, b := range c.Brokers {
+		if _, _, err := net.SplitHostPort(b); err != nil {
+			faults = append(faults, errs.New(errs.Invalid, "--brokers %q is not HOST:PORT", b))
+		}
+	}
+	if len(c.Brokers) > 0 && (c.Kafka.Asked || c.KafkaTLS.HostPort != "") {
+		faults = append(faults, errs.New(errs.Invalid, "--brokers and --kafka do not go together: Kafka clients connect to the cluster"))
 	}
 	if (c.BootstrapUser == "") != (c.BootstrapPassword == "") {
 		faults = append(faults, errs.New(errs.Invalid, "--bootstrap-user and --bootstrap-password-file go together"))

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
@@ -25,6 +26,8 @@ const metaName = "miracledb.json"
 type meta struct {
 	Format    int    `json:"format"`
 	ClusterID string `json:"cluster_id"` // what Kafka clients know the cluster by
+	// Log is the Kafka cluster whose log the stores follow; empty: the log is in the directory.
+	Log string `json:"log,omitempty"`
 }
 
 // dataDir is a locked data directory.
@@ -95,6 +98,25 @@ func (d *dataDir) readMeta() error {
 			WithHint("Start a newer miracledb.")
 	}
 	return nil
+}
+
+// follows says which log the stores of the directory follow. Errors: Invalid (they follow another one).
+func (d *dataDir) follows(cluster string) error {
+	if d.meta.Log == cluster {
+		return nil
+	}
+	for _, name := range []string{backup.LogFolder, "tables"} {
+		if _, err := os.Stat(d.dir(name)); !errors.Is(err, os.ErrNotExist) {
+			return errs.New(errs.Invalid, "the data directory %s follows another log (%s)", d.path, cmp.Or(d.meta.Log, "its own")).
+				WithHint("Choose another directory with --data, or the --brokers that it was made with.")
+		}
+	}
+	d.meta.Log = cluster
+	b, err := json.Marshal(d.meta)
+	if err != nil {
+		return err
+	}
+	return d.write(d.dir(metaName), append(b, '\n'))
 }
 
 // write makes a small file durable.

@@ -7,10 +7,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
-	"github.com/miracledb/miracledb/backup"
 	"github.com/miracledb/miracledb/internal/certs"
 	"github.com/miracledb/miracledb/internal/clock"
 	"github.com/miracledb/miracledb/internal/errs"
@@ -18,7 +18,6 @@ import (
 	"github.com/miracledb/miracledb/internal/runner"
 	"github.com/miracledb/miracledb/internal/vfs"
 	"github.com/miracledb/miracledb/log"
-	"github.com/miracledb/miracledb/log/broker"
 	"github.com/miracledb/miracledb/log/kafka"
 	"github.com/miracledb/miracledb/log/schemas"
 	"github.com/miracledb/miracledb/sql/duck"
@@ -41,7 +40,7 @@ type Node struct {
 	slog   *slog.Logger
 	dir    *dataDir
 
-	Log       *broker.Broker
+	Log       Log
 	Catalog   *catalog.Catalog
 	Tables    *heap.Store
 	Views     *heap.Store
@@ -99,7 +98,7 @@ func (n *Node) listen() error {
 		name string
 		a    Address
 		ln   *net.Listener
-	}{{"Kafka", n.config.Kafka, &n.listeners.kafka}, {"Kafka with TLS", n.config.KafkaTLS, &n.listeners.kafkaTLS},
+	}{{"Kafka", n.config.kafkaDoor(n.config.Kafka), &n.listeners.kafka}, {"Kafka with TLS", n.config.kafkaDoor(n.config.KafkaTLS), &n.listeners.kafkaTLS},
 		{"PostgreSQL", n.config.PG, &n.listeners.pg}, {"HTTP", n.config.HTTP, &n.listeners.http}} {
 		if d.a.HostPort == "" {
 			continue
@@ -140,7 +139,7 @@ func (n *Node) openTLS() (err error) {
 const heapCacheShare = 16
 
 func (n *Node) openStores() (err error) {
-	if n.Log, err = broker.Open(broker.Options{Dir: n.dir.dir(backup.LogFolder)}); err != nil {
+	if err := n.openLog(); err != nil {
 		return err
 	}
 	n.onClose(n.Log.Close)
@@ -244,7 +243,10 @@ func (n *Node) broken(rel *catalog.Relation, err error) {
 
 // Addresses are where the doors listen.
 func (n *Node) Addresses() (kafkaAddr, pgAddr, httpAddr string) {
-	return n.listeners.kafka.Addr().String(), n.listeners.pg.Addr().String(), n.listeners.http.Addr().String()
+	if n.listeners.kafka != nil {
+		kafkaAddr = n.listeners.kafka.Addr().String()
+	}
+	return kafkaAddr, n.listeners.pg.Addr().String(), n.listeners.http.Addr().String()
 }
 
 // KafkaTLSAddress is where Kafka clients that speak TLS connect, "" when there is no such door.
@@ -321,15 +323,13 @@ func (n *Node) Run(ctx context.Context) error {
 
 func cancel0(cancel context.CancelCauseFunc) func(error) { return func(err error) { cancel(err) } }
 
-// serveWhenReady waits for recovery, then opens the doors.
-func (n *Node) serveWhenReady(ctx context.Context, doors *group, started time.Time) error {
-	if err := n.Database.Start(ctx); err != nil {
-		return err
+// serveKafka opens the Kafka door; over a Kafka cluster there is none, clients go there.
+func (n *Node) serveKafka(ctx context.Context, doors *group) error {
+	l, ok := n.Log.(kafka.Log)
+	if !ok {
+		return nil
 	}
-	if err := n.bootstrapUser(ctx); err != nil {
-		return err
-	}
-	ks, err := kafka.Open(ctx, kafka.Options{Log: n.Log, Catalog: n.Database, ClusterID: n.dir.meta.ClusterID, NodeID: 1, Report: n.report,
+	ks, err := kafka.Open(ctx, kafka.Options{Log: l, Catalog: n.Database, ClusterID: n.dir.meta.ClusterID, NodeID: 1, Report: n.report,
 		Authentication: n.config.KafkaAuth, SessionLifetime: n.config.KafkaSession,
 		SuperUsers: n.config.SuperUsers, EveryoneWithoutACL: n.config.EveryoneWithoutACL})
 	if err != nil {
@@ -340,6 +340,20 @@ func (n *Node) serveWhenReady(ctx context.Context, doors *group, started time.Ti
 		kafkaDoors = append(kafkaDoors, tls.NewListener(n.listeners.kafkaTLS, n.tls.kafka.Config()))
 	}
 	doors.run("Kafka", func(ctx context.Context) error { return ks.Serve(ctx, kafkaDoors...) })
+	return nil
+}
+
+// serveWhenReady waits for recovery, then opens the doors.
+func (n *Node) serveWhenReady(ctx context.Context, doors *group, started time.Time) error {
+	if err := n.Database.Start(ctx); err != nil {
+		return err
+	}
+	if err := n.bootstrapUser(ctx); err != nil {
+		return err
+	}
+	if err := n.serveKafka(ctx, doors); err != nil {
+		return err
+	}
 	po := pgwire.Options{Database: n.Database, Report: n.report}
 	if n.tls.pg != nil {
 		po.TLS = n.tls.pg.Config()
@@ -348,6 +362,9 @@ func (n *Node) serveWhenReady(ctx context.Context, doors *group, started time.Ti
 	doors.run("PostgreSQL", func(ctx context.Context) error { return ps.Serve(ctx, n.listeners.pg) })
 	close(n.ready)
 	k, p, h := n.Addresses()
+	if len(n.config.Brokers) > 0 {
+		k = strings.Join(n.config.Brokers, ",")
+	}
 	told := []any{"kafka", k, "postgresql", p, "http", "http://" + h, "data", n.dir.path, "after", time.Since(started).Round(time.Millisecond).String()}
 	if a := n.KafkaTLSAddress(); a != "" {
 		told = append(told, "kafka-tls", a)

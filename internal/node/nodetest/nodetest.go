@@ -67,7 +67,10 @@ func StartWith(t testing.TB, c node.Config) *Server {
 	if c.Data == "" {
 		c.Data = filepath.Join(t.TempDir(), "data")
 	}
-	c.Kafka, c.PG, c.HTTP = free, free, free
+	c.PG, c.HTTP = free, free
+	if len(c.Brokers) == 0 {
+		c.Kafka = free
+	}
 	if c.TLS.Enabled() {
 		c.KafkaTLS = free
 	}
@@ -177,7 +180,11 @@ func TextErr(ctx context.Context, c *pgx.Conn, query string) (string, error) {
 const processEnv = "MIRACLEDB_NODETEST_SERVER"
 
 func serve(dir string) int {
-	n, err := node.Open(node.Config{Data: dir, Kafka: free, PG: free, HTTP: free}, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	c := node.Config{Data: dir, Kafka: free, PG: free, HTTP: free}
+	if b := os.Getenv(brokersEnv); b != "" {
+		c.Brokers, c.Kafka = strings.Split(b, ","), node.Address{}
+	}
+	n, err := node.Open(c, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	if err != nil {
 		slog.Error("opening", "error", err)
 		return 1
@@ -199,6 +206,9 @@ func serve(dir string) int {
 	}
 	return 0
 }
+
+// brokersEnv makes the server process run over a Kafka cluster.
+const brokersEnv = "MIRACLEDB_NODETEST_BROKERS"
 
 // flushEnv makes the server process flush its stores one by one at random, so that a kill finds each at another Position.
 const flushEnv = "MIRACLEDB_NODETEST_FLUSH"
@@ -228,16 +238,16 @@ type Process struct {
 	cmd             *exec.Cmd
 }
 
-// StartProcess runs a node on a directory in a process of its own, so that it can be killed. Its stores are flushed one by
+// StartProcess runs a node on a directory, over a Kafka cluster where brokers are named, in a process of its own, so that it can be killed. Its stores are flushed one by
 // one at random.
-func StartProcess(t testing.TB, dir string) *Process {
+func StartProcess(t testing.TB, dir string, brokers ...string) *Process {
 	t.Helper()
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	_ = os.Remove(filepath.Join(dir, "addresses"))
 	p := &Process{cmd: exec.Command(os.Args[0])}
-	p.cmd.Env = append(os.Environ(), processEnv+"="+dir, flushEnv+"=1")
+	p.cmd.Env = append(os.Environ(), processEnv+"="+dir, flushEnv+"=1", brokersEnv+"="+strings.Join(brokers, ","))
 	p.cmd.Stderr = os.Stderr
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := p.cmd.Start(); err != nil {

@@ -1,7 +1,6 @@
 package schemarow
 
 import (
-	"strings"
 	"unicode/utf8"
 	"unsafe"
 
@@ -178,19 +177,15 @@ func (d *Decoder) appendName(name string, first bool) {
 
 // text is a string of a record as a value.
 func text(b []byte) (row.Value, error) {
-	s := view(b)
-	return row.NewText(s), checkText(s)
-}
-
-// checkText refuses what no text can be.
-func checkText(s string) error {
-	switch {
-	case !utf8.ValidString(s):
-		return errs.SQL("22021", "a string of the record is not valid UTF-8")
-	case strings.IndexByte(s, 0) >= 0:
-		return errs.SQL("22021", "invalid byte sequence for encoding \"UTF8\": 0x00")
+	if !utf8.Valid(b) {
+		return row.Null, errs.SQL("22021", "a string of the record is not valid UTF-8")
 	}
-	return nil
+	for _, c := range b {
+		if c == 0 {
+			return row.Null, errs.SQL("22021", "invalid byte sequence for encoding \"UTF8\": 0x00")
+		}
+	}
+	return row.NewText(view(b)), nil
 }
 
 func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
