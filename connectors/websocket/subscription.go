@@ -353,10 +353,7 @@ func (s *subscription) appended(ctx context.Context, to log.Position) error {
 					return err
 				}
 			}
-			err := record.Effects(ctx, s.o.Log, &e, func(b log.PartitionBatch) error {
-				if b.Partition.Topic != s.rel.Topic {
-					return nil
-				}
+			err := record.Effects(ctx, s.o.Log, &e, func(topic log.TopicID) bool { return topic == s.rel.Topic }, func(b log.PartitionBatch) error {
 				return s.records(ctx, codec, &read, at, b)
 			})
 			if err != nil {

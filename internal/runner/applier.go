@@ -173,6 +173,7 @@ func (a *applier) codec(rel *catalog.Relation) (*ingest.Codec, error) {
 // entry applies one append. Its catalog records come first: they may create what its other batches fill.
 func (a *applier) entry(ctx context.Context, t *tick, e *log.Entry) error {
 	for _, b := range e.Batches {
+		t.records += int64(b.Records)
 		if b.Partition.Topic == log.CatalogTopicID {
 			if err := a.define(t, e.Position, b.Batch); err != nil {
 				return err
@@ -194,12 +195,15 @@ func (a *applier) entry(ctx context.Context, t *tick, e *log.Entry) error {
 		}
 	}
 	snap := a.o.Catalog.Current()
+	related := func(topic log.TopicID) bool {
+		_, ok := snap.ByTopic(topic)
+		return ok && topic != log.CatalogTopicID
+	}
 	// The records of a Kafka transaction take effect with the append that commits it.
-	return record.Effects(ctx, a.o.Log, e, func(b log.PartitionBatch) error {
-		t.records += int64(b.Records)
-		rel, ok := snap.ByTopic(b.Partition.Topic)
+	return record.Effects(ctx, a.o.Log, e, related, func(b log.PartitionBatch) error {
+		rel, _ := snap.ByTopic(b.Partition.Topic)
 		switch {
-		case !ok || b.Partition.Topic == log.CatalogTopicID || attached != nil && attached.Placed:
+		case attached != nil && attached.Placed:
 		case rel.Kind == catalog.Table:
 			return a.table(t, rel, b, attached)
 		case rel.Kind == catalog.Stream:

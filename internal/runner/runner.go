@@ -248,11 +248,15 @@ func (r *Runner) setApplied(p log.Position) {
 	r.mu.changed = make(chan struct{})
 }
 
+// longReplay is what a start may repeat; after a longer one a checkpoint is made, so that a process that is killed again and
+// again does not take longer each time.
+const longReplay = time.Second
+
 // follow steps the follower. A checkpoint is due by time or records; while ticks wait it comes between two of them.
 func (r *Runner) follow(ctx context.Context, ticks <-chan *tick) error {
 	timer := time.NewTicker(r.o.CheckpointInterval)
 	defer timer.Stop()
-	last := r.follower.pos
+	last, began, replaying := r.follower.pos, r.o.Clock.Now(), r.follower.pos.Less(r.end)
 	for {
 		due := false
 		select {
@@ -264,6 +268,10 @@ func (r *Runner) follow(ctx context.Context, ticks <-chan *tick) error {
 				return err
 			}
 			due = r.follower.records >= r.o.CheckpointRecords
+			if replaying && !r.follower.pos.Less(r.end) {
+				replaying = false
+				due = due || r.o.Clock.Now().Sub(began) > longReplay
+			}
 		case <-timer.C:
 			r.past.note(r.o.Clock.Now(), r.follower.pos, r.o.Window)
 			due = true

@@ -41,7 +41,7 @@ func Effects(t testing.TB, l log.Log, after log.Position) string {
 	var out strings.Builder
 	for _, e := range Entries(t, l, after) {
 		var all []string
-		err := record.Effects(context.Background(), l, &e, func(b log.PartitionBatch) error {
+		err := record.Effects(context.Background(), l, &e, func(log.TopicID) bool { return true }, func(b log.PartitionBatch) error {
 			if b.Partition.Topic != log.CatalogTopicID {
 				values, first, _ := Values(t, b.Batch)
 				if first != b.BaseOffset {

@@ -86,15 +86,21 @@ func Committed(ctx context.Context, l log.Log, r log.TxnRange, visit func(log.Pa
 	return nil
 }
 
-// Effects visits the batches that take effect with an append: its own, but for those of a Kafka transaction that goes on,
-// and those of the transactions that it commits.
-func Effects(ctx context.Context, l log.Log, e *log.Entry, visit func(log.PartitionBatch) error) error {
+// Effects visits the batches of wanted topics that take effect with an append: its own, but for those of a Kafka transaction
+// that goes on, and those of the transactions that it commits, which are read back from the log.
+func Effects(ctx context.Context, l log.Log, e *log.Entry, wanted func(log.TopicID) bool, visit func(log.PartitionBatch) error) error {
 	for _, b := range e.Effective() {
+		if !wanted(b.Partition.Topic) {
+			continue
+		}
 		if err := visit(b); err != nil {
 			return err
 		}
 	}
 	for _, r := range e.Commits {
+		if !wanted(r.Partition.Topic) {
+			continue
+		}
 		if err := Committed(ctx, l, r, visit); err != nil {
 			return err
 		}
