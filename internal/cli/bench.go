@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"os/signal"
 	"slices"
@@ -28,13 +29,7 @@ a write to its sight in a view at 1,000 writes a second. A view that is not equa
 		Example: "  miracledb bench flights --data-file flights-3m.parquet\n  miracledb bench flights --data-file flights-3m.parquet --rows 100000 --json",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := o.Validate(); err != nil {
-				return usage{err}
-			}
-			return runBench(cmd, func(p bench.Progress) (*bench.Result, error) {
-				o.Progress = p
-				return bench.Flights(cmd.Context(), o)
-			})
+			return runBench(cmd, &o, &o.Progress, bench.Flights)
 		},
 	}
 	cmd.Flags().StringVar(&o.DataFile, "data-file", "", "Parquet file of flights")
@@ -57,13 +52,7 @@ Kafka acknowledges before its disk has the records, this log after; where it say
 		Example: "  miracledb bench log\n  miracledb bench log --records 500000 --runs 1 --json",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := o.Validate(); err != nil {
-				return usage{err}
-			}
-			return runBench(cmd, func(p bench.Progress) (*bench.Result, error) {
-				o.Progress = p
-				return bench.Log(cmd.Context(), o)
-			})
+			return runBench(cmd, &o, &o.Progress, bench.Log)
 		},
 	}
 	cmd.Flags().Int64Var(&o.Records, "records", 0, "records of 100 bytes in a run (default 5000000)")
@@ -85,13 +74,7 @@ pgbench -n -M prepared -c 8 with a SELECT by key against both in turn. The ratio
 		Example: "  miracledb bench pgbench\n  miracledb bench pgbench --rows 100000 --runs 1 --duration 2s --json",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := o.Validate(); err != nil {
-				return usage{err}
-			}
-			return runBench(cmd, func(p bench.Progress) (*bench.Result, error) {
-				o.Progress = p
-				return bench.Pgbench(cmd.Context(), o)
-			})
+			return runBench(cmd, &o, &o.Progress, bench.Pgbench)
 		},
 	}
 	cmd.Flags().Int64Var(&o.Rows, "rows", 0, "rows of the table (default 1000000)")
@@ -102,13 +85,17 @@ pgbench -n -M prepared -c 8 with a SELECT by key against both in turn. The ratio
 	return cmd
 }
 
-// runBench runs one with its progress drawn, and prints the result.
-func runBench(cmd *cobra.Command, run func(bench.Progress) (*bench.Result, error)) error {
+// runBench runs one with its options, where told is how it is told to report, draws the progress and prints the result.
+func runBench[O interface{ Validate() error }](cmd *cobra.Command, o *O, told *bench.Progress, run func(context.Context, O) (*bench.Result, error)) error {
+	if err := (*o).Validate(); err != nil {
+		return usage{err}
+	}
 	ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	cmd.SetContext(ctx)
 	p := newProgress(cmd.ErrOrStderr(), "starting")
-	r, err := run(p.set)
+	*told = p.set
+	r, err := run(ctx, *o)
 	p.end()
 	if err != nil {
 		return err
