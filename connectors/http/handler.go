@@ -38,7 +38,7 @@ type Options struct {
 func New(o Options) http.Handler {
 	mux := http.NewServeMux()
 	config := huma.DefaultConfig("MiracleDB", "1")
-	config.DocsPath = ""
+	config.DocsPath, config.CreateHooks = "", nil // no page of its own, no link to a schema in every answer
 	api := humago.New(mux, config)
 	registerQuery(api, o)
 	registerSchema(api, o)
