@@ -445,12 +445,6 @@ func (b *logBench) lean(ctx context.Context) error {
 	return nil
 }
 
-const (
-	txnRecords    = 10
-	txnPartitions = 3
-	txnSeconds    = 3
-)
-
 // transactions are of ten records over three partitions, by one producer and by sixteen.
 func (b *logBench) transactions(ctx context.Context) error {
 	for _, producers := range []int{1, 16} {
@@ -475,7 +469,7 @@ func (b *logBench) transactions(ctx context.Context) error {
 			for _, l := range all {
 				latencies = append(latencies, l...)
 			}
-			f.P50, f.P99, f.QPS = milliseconds(median(latencies)), milliseconds(quantile(latencies, 0.99)), round(float64(len(latencies))/txnSeconds)
+			f.P50, f.P99, f.QPS = milliseconds(median(latencies)), milliseconds(quantile(latencies, 0.99)), round(float64(len(latencies))/txnMeasured.Seconds())
 			return f, nil
 		})
 		if err != nil {
@@ -484,37 +478,6 @@ func (b *logBench) transactions(ctx context.Context) error {
 		b.compare(name, ours, theirs, func(f Figures) float64 { return f.QPS })
 	}
 	return nil
-}
-
-// transact commits transactions for txnSeconds, one behind the other.
-func transact(ctx context.Context, address, topic, id string) (latencies []time.Duration, err error) {
-	c, err := kgo.NewClient(kgo.SeedBrokers(address), kgo.TransactionalID(id), kgo.ProducerLinger(0), kgo.RecordPartitioner(kgo.ManualPartitioner()))
-	if err != nil {
-		return nil, err
-	}
-	defer c.Close()
-	value := make([]byte, 100)
-	warm := time.Now().Add(500 * time.Millisecond)
-	for end := warm.Add(txnSeconds * time.Second); time.Now().Before(end); {
-		began := time.Now()
-		if err := c.BeginTransaction(); err != nil {
-			return nil, err
-		}
-		records := make([]*kgo.Record, txnRecords)
-		for i := range records {
-			records[i] = &kgo.Record{Topic: topic, Partition: int32(i % txnPartitions), Value: value}
-		}
-		if err := c.ProduceSync(ctx, records...).FirstErr(); err != nil {
-			return nil, err
-		}
-		if err := c.EndTransaction(ctx, kgo.TryCommit); err != nil {
-			return nil, err
-		}
-		if began.After(warm) {
-			latencies = append(latencies, time.Since(began))
-		}
-	}
-	return latencies, nil
 }
 
 // memory is what the brokers hold after all that.

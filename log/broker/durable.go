@@ -14,7 +14,7 @@ import (
 
 // durable is what readers see: the state at the durable end, the newest entries in memory, and the segments behind.
 type durable struct {
-	tailBytes int64
+	keep int64 // bytes of entries that stay in memory although segments have them
 
 	mu struct {
 		sync.RWMutex
@@ -48,8 +48,8 @@ type tailBatch struct {
 	position     log.Position
 }
 
-func newDurable(s *state, tailBytes int64) *durable {
-	d := &durable{tailBytes: tailBytes}
+func newDurable(s *state, keep int64) *durable {
+	d := &durable{keep: keep}
 	d.mu.state, d.mu.applied = s, s.sequence
 	d.mu.partitions = map[log.Partition]*partitionView{}
 	d.mu.changed = make(chan struct{})
@@ -107,7 +107,7 @@ func (d *durable) viewLocked(p log.Partition) *partitionView {
 // evictLocked drops the oldest entries that are in segments while the tail is over its size.
 func (d *durable) evictLocked() {
 	n := 0
-	for n < len(d.mu.tail) && d.mu.bytes > d.tailBytes && d.mu.tail[n].entry.Position.Sequence <= d.mu.applied {
+	for n < len(d.mu.tail) && d.mu.bytes > d.keep && d.mu.tail[n].entry.Position.Sequence <= d.mu.applied {
 		e := &d.mu.tail[n]
 		d.mu.bytes -= e.size
 		for i := range e.entry.Batches {

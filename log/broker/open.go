@@ -103,7 +103,7 @@ func checkUnbegun(fs vfs.FS, dirs directories) error {
 
 // assemble wires the stages around a state.
 func assemble(opts Options, dirs directories, s *state, held map[string]log.Position) *Broker {
-	b := &Broker{opts: opts, dirs: dirs, durable: newDurable(s, int64(opts.TailBytes)), budget: newBudget(int64(opts.TailBytes)), pins: newPins(held)}
+	b := &Broker{opts: opts, dirs: dirs, durable: newDurable(s, int64(opts.TailBytes)/keptShare), budget: newBudget(int64(opts.TailBytes)), pins: newPins(held)}
 	b.space.opts = &b.opts
 	b.keys = newKeyIndex(opts.FS, dirs.keys)
 	b.applier = &applier{

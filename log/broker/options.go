@@ -21,8 +21,8 @@ type Options struct {
 	JournalFileSize limit.Bytes
 	// SegmentSize is the size at which a partition begins a new segment. Default 256 MiB.
 	SegmentSize limit.Bytes
-	// TailBytes bounds the entries kept in memory: those not yet in segments, and the newest for readers at the end.
-	// Default 128 MiB.
+	// TailBytes bounds the entries in memory that are not yet in segments; of those that are, the newest quarter of it is
+	// kept for readers at the end. Default 128 MiB.
 	TailBytes limit.Bytes
 	// CleanInterval is how often partitions are looked at for records that they no longer keep. Default 15 s.
 	CleanInterval time.Duration
@@ -35,7 +35,9 @@ const (
 	defaultJournalFileSize = 64 * limit.MiB
 	defaultSegmentSize     = 256 * limit.MiB
 	defaultTailBytes       = 128 * limit.MiB
-	defaultCleanInterval   = 15 * time.Second
+	// keptShare of TailBytes is kept for readers once it is in segments: who is further behind reads from the page cache.
+	keptShare            = 4
+	defaultCleanInterval = 15 * time.Second
 	// minJournalFileSize leaves room for an entry of half a file.
 	minJournalFileSize = 32 * limit.KiB
 )

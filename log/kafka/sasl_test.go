@@ -295,7 +295,7 @@ func TestClientCertificate(t *testing.T) {
 	}
 }
 
-// Kafka's own tool makes, shows and removes users; the keys are in the log, so that they are there after a restart.
+// Kafka's own tool makes, shows and removes users. That they survive a restart is tested in internal/cli.
 func TestScramCredentials(t *testing.T) {
 	dir := t.TempDir()
 	l, catalog := newLog(t, dir)

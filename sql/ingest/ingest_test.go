@@ -2,14 +2,17 @@ package ingest_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/miracledb/miracledb/internal/row"
+	"github.com/miracledb/miracledb/internal/schema"
 	"github.com/miracledb/miracledb/log"
 	"github.com/miracledb/miracledb/log/record"
+	"github.com/miracledb/miracledb/log/schemas"
 	"github.com/miracledb/miracledb/sql/ingest"
 	"github.com/miracledb/miracledb/views/catalog"
 )
@@ -205,6 +208,73 @@ func FuzzDecode(f *testing.F) {
 				if !bytes.Equal(form(cs[j].Type, ch.Row[j]), form(cs[j].Type, got[j])) {
 					t.Fatalf("%q, %s: %s by row, %s by column", value, cs[j].Type, form(cs[j].Type, ch.Row[j]), form(cs[j].Type, got[j]))
 				}
+			}
+		}
+	})
+}
+
+// writers is a registry of two schemas: 1 in Avro, 2 in Protobuf, the latter from a Position on.
+type writers struct{}
+
+func (writers) Writer(_ context.Context, id int32, before log.Position) (*schemas.Content, bool, error) {
+	c := &schemas.Content{ID: id, Type: schema.Avro, Text: `{"type":"record","name":"r","fields":[{"name":"c0","type":"int"},{"name":"c9","type":["null","string"]},{"name":"c20","type":{"type":"map","values":"r"}}]}`}
+	if id == 2 {
+		c.Type, c.Text = schema.Protobuf, `syntax = "proto3"; message M { int32 c0 = 1; string c9 = 2; repeated int32 c21 = 3; M c20 = 4; message N { bytes c12 = 1; } }`
+		c.Since = log.Position{Sequence: 10}
+	}
+	return c, id == 1 || id == 2 && (before.IsZero() || c.Since.Less(before)), nil
+}
+
+// Whatever stands behind a schema's id, rows and columns agree, and nothing panics.
+func FuzzDecodeFramed(f *testing.F) {
+	f.Add([]byte("\x00\x00\x00\x00\x01\x0a\x02\x02a\x02\x02k\x02\x00\x00\x00"), []byte("\x00\x00\x00\x00\x01\x0a\x00\x00"))
+	f.Add([]byte("\x00\x00\x00\x00\x02\x00\x08\x05\x12\x01a\x1a\x02\x01\x02\x22\x02\x08\x01"), []byte("5"))
+	f.Add([]byte("\x00\x00\x00\x00\x02\x04\x00\x00\x0a\x01x"), []byte(nil))
+	f.Fuzz(func(t *testing.T, value, key []byte) {
+		var b record.Builder
+		b.Add(0, key, value)
+		batch, err := b.Build()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, format := range []string{"avro", "protobuf", "json"} {
+			for _, sequence := range []uint64{5, 20} {
+				at := ingest.Place{Topic: log.TopicID{1}, Position: log.Position{Sequence: sequence}}
+				stream, table := relation(catalog.Stream, nil, columns(t)), relation(catalog.Table, []int{0}, columns(t))
+				stream.Options, table.Options = map[string]string{"format": format}, map[string]string{"format": format}
+				c, err := ingest.New(table, nil, writers{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := c.Decode(slices.Clone(batch), at); err != nil {
+					t.Fatal(err)
+				}
+				if c, err = ingest.New(stream, nil, writers{}); err != nil {
+					t.Fatal(err)
+				}
+				rows, err := c.Decode(slices.Clone(batch), at)
+				if err != nil {
+					t.Fatal(err)
+				}
+				to := row.NewBuilder(nil, stream.RowSchema())
+				faults, err := c.DecodeColumns(to, slices.Clone(batch), at)
+				if err != nil {
+					t.Fatal(err)
+				}
+				rec := to.NewRecord()
+				if len(faults) != len(rows.Faults) || int(rec.NumRows()) != len(rows.Changes) {
+					t.Fatalf("%s %x: %d rows and %v by row, %d and %v by column", format, value, len(rows.Changes), rows.Faults, rec.NumRows(), faults)
+				}
+				for i, ch := range rows.Changes {
+					got := row.RowAt(rec, i, stream.RowSchema(), nil)
+					for j, col := range stream.Columns {
+						if !bytes.Equal(form(col.Type, ch.Row[j]), form(col.Type, got[j])) {
+							t.Fatalf("%s %x, %s: %s by row, %s by column", format, value, col.Type, form(col.Type, ch.Row[j]), form(col.Type, got[j]))
+						}
+					}
+				}
+				rec.Release()
+				to.Release()
 			}
 		}
 	})

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
@@ -491,6 +493,38 @@ func TestFlushError(t *testing.T) {
 	}
 	if s.DurablePosition() != at(1) || s.Err() != nil {
 		t.Fatal(s.DurablePosition(), s.Err())
+	}
+}
+
+// A disk that is gone for good does not keep a server from ending: Close gives the fault, and the log has what was not flushed.
+func TestCloseOnBrokenDisk(t *testing.T) {
+	var broken atomic.Bool
+	s := open(t, heap.Options{FS: vfs.WithErrors(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if broken.Load() && op.Kind == errorfs.OpCreate {
+			return errors.New("no such file or directory")
+		}
+		return nil
+	}))})
+	b, err := s.Begin(at(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := b.Set(1, []byte("k"), []byte("v")); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	broken.Store(true)
+	done := make(chan error, 1)
+	go func() { done <- s.Close() }()
+	select {
+	case err := <-done:
+		if err == nil || !strings.Contains(err.Error(), "no such file") {
+			t.Error(err)
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatal("Close waits for a disk that does not come back")
 	}
 }
 

@@ -67,6 +67,7 @@ type Store struct {
 		wanted, floor delta.Position
 		failed        error // of a commit: the state in memory is no longer known to be that on disk
 		background    error // last error of a flush or compaction; cleared by a flush that succeeds
+		failures      int   // of flushes and compactions
 	}
 
 	// What the applier alone touches.
@@ -111,6 +112,7 @@ func (s *Store) pebbleOptions() *pebble.Options {
 			BackgroundError: func(err error) {
 				s.mu.Lock()
 				s.mu.background = err
+				s.mu.failures++
 				s.mu.Unlock()
 				time.Sleep(backgroundPause) // Pebble tries again at once, for ever
 			},
@@ -223,10 +225,30 @@ func (s *Store) DurablePosition() delta.Position {
 	return p
 }
 
-// Flush makes every committed batch durable.
+// Flush makes every committed batch durable. It gives up on a disk that refuses flushTries times: what was not flushed comes
+// from the log again.
 func (s *Store) Flush() error {
-	if err := s.db.Flush(); err != nil {
+	done, err := s.db.AsyncFlush()
+	if err != nil {
 		return wrap("flush", err)
+	}
+	s.mu.RLock()
+	before := s.mu.failures
+	s.mu.RUnlock()
+	ticker := time.NewTicker(backgroundPause)
+	defer ticker.Stop()
+	for flushed := false; !flushed; {
+		select {
+		case <-done:
+			flushed = true
+		case <-ticker.C:
+			s.mu.RLock()
+			failures, cause := s.mu.failures-before, s.mu.background
+			s.mu.RUnlock()
+			if failures >= flushTries {
+				return wrap("flush", cause)
+			}
+		}
 	}
 	s.mu.Lock()
 	if !errs.Is(s.mu.background, errs.Corrupt) {
@@ -300,6 +322,9 @@ func wrap(op string, err error) error {
 
 // backgroundPause is between two tries of a flush or compaction that fails, on a full disk say.
 const backgroundPause = 200 * time.Millisecond
+
+// flushTries is after how many failures in a row Flush gives up.
+const flushTries = 10
 
 // logger drops Pebble's chatter (its errors come back from calls or through the EventListener) and makes its fatal
 // errors ours.

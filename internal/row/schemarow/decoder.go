@@ -1,6 +1,7 @@
 package schemarow
 
 import (
+	"strings"
 	"unicode/utf8"
 	"unsafe"
 
@@ -177,15 +178,19 @@ func (d *Decoder) appendName(name string, first bool) {
 
 // text is a string of a record as a value.
 func text(b []byte) (row.Value, error) {
-	if !utf8.Valid(b) {
-		return row.Null, errs.SQL("22021", "a string of the record is not valid UTF-8")
+	s := view(b)
+	return row.NewText(s), checkText(s)
+}
+
+// checkText refuses what no text can be.
+func checkText(s string) error {
+	switch {
+	case !utf8.ValidString(s):
+		return errs.SQL("22021", "a string of the record is not valid UTF-8")
+	case strings.IndexByte(s, 0) >= 0:
+		return errs.SQL("22021", "invalid byte sequence for encoding \"UTF8\": 0x00")
 	}
-	for _, c := range b {
-		if c == 0 {
-			return row.Null, errs.SQL("22021", "invalid byte sequence for encoding \"UTF8\": 0x00")
-		}
-	}
-	return row.NewText(view(b)), nil
+	return nil
 }
 
 func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

@@ -14,6 +14,10 @@ import (
 type protoField struct {
 	protoreflect.FieldDescriptor
 	column int
+	// What the descriptor says, which is slow to ask.
+	kind              protoreflect.Kind
+	wire              protowire.Type
+	isList, isMessage bool
 	// Of the record being read: raw gathers the bytes of messages, each after its length, elems a list's scalars, last is one
 	// that is no list's.
 	seen  bool
@@ -28,7 +32,7 @@ func (d *Decoder) compileProtobuf(m protoreflect.MessageDescriptor) {
 	for i := range m.Fields().Len() {
 		fd := m.Fields().Get(i)
 		if c := d.byName(string(fd.Name())); c >= 0 {
-			f := &protoField{FieldDescriptor: fd, column: c}
+			f := &protoField{FieldDescriptor: fd, column: c, kind: fd.Kind(), wire: wireOf(fd), isList: fd.IsList(), isMessage: fd.Message() != nil}
 			fields[fd.Number()] = f
 			order = append(order, f)
 		}
@@ -81,27 +85,26 @@ func wireOf(fd protoreflect.FieldDescriptor) protowire.Type {
 
 // fits reports whether a value of a wire type can be the field's; others are passed over, as Protobuf asks.
 func (f *protoField) fits(w protowire.Type) bool {
-	own := wireOf(f)
-	return w == own || f.IsList() && w == protowire.BytesType && own != protowire.StartGroupType
+	return w == f.wire || f.isList && w == protowire.BytesType && f.wire != protowire.StartGroupType
 }
 
 // gather takes one occurrence of the field and gives the length of its value, negative when it is malformed.
 func (f *protoField) gather(w protowire.Type, b []byte) int {
 	f.seen = true
-	switch own := wireOf(f); {
-	case own == protowire.StartGroupType:
+	switch {
+	case f.wire == protowire.StartGroupType:
 		v, n := protowire.ConsumeGroup(f.Number(), b)
 		if n >= 0 {
 			f.raw = protowire.AppendBytes(f.raw, v)
 		}
 		return n
-	case f.Kind() == protoreflect.MessageKind:
+	case f.isMessage:
 		v, n := protowire.ConsumeBytes(b)
 		if n >= 0 {
 			f.raw = protowire.AppendBytes(f.raw, v)
 		}
 		return n
-	case w == protowire.BytesType && own != protowire.BytesType: // packed
+	case w == protowire.BytesType && f.wire != protowire.BytesType: // packed
 		v, n := protowire.ConsumeBytes(b)
 		for len(v) > 0 && n >= 0 {
 			k := f.one(v)
@@ -119,16 +122,16 @@ func (f *protoField) gather(w protowire.Type, b []byte) int {
 func (f *protoField) one(b []byte) int {
 	var v row.Value
 	var n int
-	switch wireOf(f) {
+	switch f.wire {
 	case protowire.VarintType:
 		var x uint64
 		if x, n = protowire.ConsumeVarint(b); n >= 0 {
-			v = varint(f.Kind(), x)
+			v = varint(f.kind, x)
 		}
 	case protowire.Fixed32Type:
 		var x uint32
 		if x, n = protowire.ConsumeFixed32(b); n >= 0 {
-			switch f.Kind() {
+			switch f.kind {
 			case protoreflect.FloatKind:
 				v = row.NewFloat(float64(math.Float32frombits(x)))
 			case protoreflect.Sfixed32Kind:
@@ -140,22 +143,24 @@ func (f *protoField) one(b []byte) int {
 	case protowire.Fixed64Type:
 		var x uint64
 		if x, n = protowire.ConsumeFixed64(b); n >= 0 {
-			if f.Kind() == protoreflect.DoubleKind {
+			if f.kind == protoreflect.DoubleKind {
 				v = row.NewFloat(math.Float64frombits(x))
 			} else {
-				v = varint(f.Kind(), x)
+				v = varint(f.kind, x)
 			}
 		}
 	default:
 		var x []byte
 		if x, n = protowire.ConsumeBytes(b); n >= 0 {
-			v = row.NewBytes(x)
+			if v = row.NewText(view(x)); f.kind == protoreflect.BytesKind {
+				v = row.NewBytes(x)
+			}
 		}
 	}
 	if n < 0 {
 		return n
 	}
-	if f.IsList() {
+	if f.isList {
 		f.elems = append(f.elems, v)
 	} else {
 		f.last = v
@@ -197,6 +202,9 @@ func unsigned(x uint64) row.Value {
 // protoColumn gives the column of a field its value.
 func (d *Decoder) protoColumn(f *protoField) error {
 	c := &d.columns[f.column]
+	if f.seen && !f.isMessage && !f.isList {
+		return d.protoScalar(f, f.last)
+	}
 	if !f.seen && f.HasPresence() {
 		if f.HasDefault() {
 			return d.protoScalar(f, scalarOf(f, f.Default()))
@@ -204,21 +212,19 @@ func (d *Decoder) protoColumn(f *protoField) error {
 		return nil // missing
 	}
 	switch {
-	case f.IsMap() || f.IsList() && f.Message() != nil:
+	case f.isMessage && (f.isList || f.IsMap()):
 		return d.protoMessages(f)
-	case f.IsList():
+	case f.isList:
 		return d.protoList(f, c)
-	case f.Message() != nil:
+	case f.isMessage:
 		return d.protoMessage(f, c)
-	case !f.seen:
-		return d.protoScalar(f, scalarOf(f, f.Default()))
 	}
-	return d.protoScalar(f, f.last)
+	return d.protoScalar(f, scalarOf(f, f.Default()))
 }
 
 // protoScalar sets a scalar.
 func (d *Decoder) protoScalar(f *protoField, v row.Value) error {
-	t, v, err := d.meaning(f, v, d.columns[f.column].kind == row.KindInt)
+	t, v, err := d.meaning(f, f.kind, v, d.columns[f.column].kind == row.KindInt)
 	if err == nil {
 		v, err = convert(&d.columns[f.column], t, v)
 	}
@@ -237,7 +243,7 @@ func (d *Decoder) protoList(f *protoField, c *column) error {
 			if i > 0 {
 				d.arena = append(d.arena, ',')
 			}
-			t, v, err := d.meaning(f, e, false)
+			t, v, err := d.meaning(f, f.kind, e, false)
 			if err == nil {
 				err = d.appendValue(t, v)
 			}
@@ -253,7 +259,7 @@ func (d *Decoder) protoList(f *protoField, c *column) error {
 	}
 	elems := make([]row.Value, 0, len(f.elems))
 	for _, e := range f.elems {
-		t, v, err := d.meaning(f, e, c.elem.kind == row.KindInt)
+		t, v, err := d.meaning(f, f.kind, e, c.elem.kind == row.KindInt)
 		if err == nil {
 			v, err = convert(c.elem, t, v)
 		}
@@ -267,8 +273,8 @@ func (d *Decoder) protoList(f *protoField, c *column) error {
 }
 
 // meaning gives the type and the value of a scalar: an enum's number becomes its name, unless the number is wanted.
-func (d *Decoder) meaning(fd protoreflect.FieldDescriptor, v row.Value, number bool) (row.Type, row.Value, error) {
-	switch fd.Kind() {
+func (d *Decoder) meaning(fd protoreflect.FieldDescriptor, kind protoreflect.Kind, v row.Value, number bool) (row.Type, row.Value, error) {
+	switch kind {
 	case protoreflect.EnumKind:
 		if x := fd.Enum().Values().ByNumber(protoreflect.EnumNumber(v.Int())); x != nil && !number {
 			return row.T(row.Text), row.NewText(string(x.Name())), nil
@@ -282,8 +288,7 @@ func (d *Decoder) meaning(fd protoreflect.FieldDescriptor, v row.Value, number b
 	case protoreflect.BytesKind:
 		return row.T(row.Bytea), v, nil
 	case protoreflect.StringKind:
-		s, err := text([]byte(v.Str()))
-		return row.T(row.Text), s, err
+		return row.T(row.Text), v, checkText(v.Str())
 	}
 	if v.Kind() == row.KindNumeric {
 		return row.T(row.Numeric), v, nil
@@ -301,7 +306,7 @@ func scalarOf(fd protoreflect.FieldDescriptor, v protoreflect.Value) row.Value {
 	case protoreflect.FloatKind, protoreflect.DoubleKind:
 		return row.NewFloat(v.Float())
 	case protoreflect.StringKind:
-		return row.NewBytes([]byte(v.String()))
+		return row.NewText(v.String())
 	case protoreflect.BytesKind:
 		return row.NewBytes(v.Bytes())
 	case protoreflect.Uint32Kind, protoreflect.Uint64Kind, protoreflect.Fixed32Kind, protoreflect.Fixed64Kind:

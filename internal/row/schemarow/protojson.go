@@ -148,7 +148,7 @@ func (d *Decoder) wellKnown(m protoreflect.Message) (t row.Type, v row.Value, ok
 		if fd == nil || fd.Cardinality() == protoreflect.Repeated || fd.Message() != nil {
 			return t, v, false, nil // somebody's own
 		}
-		t, v, err = d.meaning(fd, scalarOf(fd, m.Get(fd)), false)
+		t, v, err = d.meaning(fd, fd.Kind(), scalarOf(fd, m.Get(fd)), false)
 		return t, v, err == nil, err
 	}
 	return t, v, false, nil
@@ -224,7 +224,7 @@ func (d *Decoder) oneJSON(fd protoreflect.FieldDescriptor, v protoreflect.Value)
 	if fd.Message() != nil {
 		return d.messageJSON(v.Message())
 	}
-	t, x, err := d.meaning(fd, scalarOf(fd, v), false)
+	t, x, err := d.meaning(fd, fd.Kind(), scalarOf(fd, v), false)
 	if err != nil {
 		return err
 	}
@@ -240,7 +240,7 @@ func (d *Decoder) mapJSON(fd protoreflect.FieldDescriptor, m protoreflect.Map) e
 	entries := make([]entry, 0, m.Len())
 	var err error
 	m.Range(func(k protoreflect.MapKey, v protoreflect.Value) bool {
-		t, x, kerr := d.meaning(fd.MapKey(), scalarOf(fd.MapKey(), k.Value()), false)
+		t, x, kerr := d.meaning(fd.MapKey(), fd.MapKey().Kind(), scalarOf(fd.MapKey(), k.Value()), false)
 		if err = kerr; err == nil {
 			entries = append(entries, entry{string(row.AppendText(nil, t, x)), v})
 		}

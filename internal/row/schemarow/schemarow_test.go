@@ -294,3 +294,51 @@ func FuzzProtobuf(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkAvro(b *testing.B) {
+	w := parse(b, schema.Avro, `{"type":"record","name":"flight","fields":[{"name":"date","type":{"type":"long","logicalType":"timestamp-millis"}},{"name":"delay","type":"int"},
+		{"name":"distance","type":"int"},{"name":"origin","type":"string"},{"name":"destination","type":"string"}]}`)
+	payload, err := avro.Marshal(w.Avro, map[string]any{"date": time.Unix(978307260, 0), "delay": 14, "distance": 405, "origin": "MCI", "destination": "MDW"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	s := columns(b, "date timestamp", "delay int", "distance int", "origin text", "destination text")
+	d, err := NewAvro(s, jsonrow.Options{}, w)
+	if err != nil {
+		b.Fatal(err)
+	}
+	to := row.NewBuilder(nil, s)
+	b.ReportAllocs()
+	for range b.N {
+		r, err := d.Decode(payload)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if to.AppendRow(r); to.Len() == 8192 {
+			to.NewRecord().Release()
+		}
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "records/s")
+}
+
+func BenchmarkProtobuf(b *testing.B) {
+	w := parse(b, schema.Protobuf, `syntax = "proto3"; message M { int32 delay = 1; int32 distance = 2; string origin = 3; string destination = 4; }`)
+	m, err := w.Message([]int32{0})
+	if err != nil {
+		b.Fatal(err)
+	}
+	s := columns(b, "delay int", "distance int", "origin text", "destination text")
+	d, to := NewProtobuf(s, jsonrow.Options{}, m), row.NewBuilder(nil, s)
+	payload := []byte("\x08\x0e\x10\x95\x03\x1a\x03MCI\x22\x03MDW")
+	b.ReportAllocs()
+	for range b.N {
+		r, err := d.Decode(payload)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if to.AppendRow(r); to.Len() == 8192 {
+			to.NewRecord().Release()
+		}
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "records/s")
+}
