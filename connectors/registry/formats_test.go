@@ -1,6 +1,7 @@
 package registry_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -132,6 +133,37 @@ func TestWritesOfOtherFormats(t *testing.T) {
 	err := k.ProduceSync(t.Context(), &kgo.Record{Topic: "r", Value: frame(t, 7, 3, "c")}).FirstErr()
 	if err == nil || !strings.Contains(fmt.Sprint(err), "INVALID_RECORD") {
 		t.Errorf("an unknown schema: %v", err)
+	}
+}
+
+// A topic that wants schemas does not get others by a transaction either: a table's topic, and one that is no table's.
+func TestTransactionsWantSchemas(t *testing.T) {
+	s := nodetest.Start(t)
+	nodetest.Exec(t, s.Connect(t), `CREATE TABLE tab (id bigint PRIMARY KEY, s text) WITH (format = 'avro')`)
+	yes := "true"
+	admin := kadm.NewClient(producer(t, s.Kafka))
+	if _, err := admin.CreateTopic(t.Context(), 1, 1, map[string]*string{log.ConfigValueValidation: &yes}, "strict"); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := admin.AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: log.ConfigValueValidation, Value: &yes}}, "tab"); err != nil || r[0].Err != nil {
+		t.Fatal(r, err)
+	}
+	k, err := kgo.NewClient(kgo.SeedBrokers(s.Kafka), kgo.TransactionalID("t"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.Close()
+	for _, topic := range []string{"strict", "tab"} {
+		if err := k.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		err := k.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Value: []byte("{}")}).FirstErr()
+		if !errors.Is(err, kerr.InvalidRecord) {
+			t.Errorf("%s: %v", topic, err)
+		}
+		if err := k.EndTransaction(t.Context(), kgo.TryAbort); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -124,9 +124,16 @@ func TestExternalZombie(t *testing.T) {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithCancel(context.Background())
-		done := make(chan error, 1)
-		go func() { done <- n.Run(ctx) }()
-		t.Cleanup(func() { cancel(); _ = n.Close() })
+		done, ended := make(chan error, 1), make(chan struct{})
+		go func() {
+			done <- n.Run(ctx)
+			close(ended)
+		}()
+		t.Cleanup(func() {
+			cancel()
+			<-ended
+			_ = n.Close() // one of them was fenced
+		})
 		<-n.Ready()
 		return n, done
 	}

@@ -77,7 +77,7 @@ func (h *Hooks) Produce(ctx context.Context, l log.Log, a log.Append) (*log.Tick
 			continue
 		}
 		seen[topic.ID] = true
-		if hook != nil && !transactional(pb.Batch) { // those are admitted when they are committed
+		if hook != nil {
 			inner := submit
 			submit = func(a log.Append) (*log.Ticket, error) { return hook(ctx, a, inner) }
 		}
@@ -85,9 +85,16 @@ func (h *Hooks) Produce(ctx context.Context, l log.Log, a log.Append) (*log.Tick
 	return submit(a)
 }
 
-func transactional(p []byte) bool {
-	b, err := record.ParseHeader(p)
-	return err == nil && b.Transactional()
+// Plain keeps transactional batches from a hook that orders writes: those are admitted when they are committed (log.TxnHook).
+func Plain(hook log.AdmissionHook) log.AdmissionHook {
+	return func(ctx context.Context, a log.Append, submit func(log.Append) (*log.Ticket, error)) (*log.Ticket, error) {
+		for i := range a.Batches {
+			if b, err := record.ParseHeader(a.Batches[i].Batch); err == nil && b.Transactional() {
+				return submit(a)
+			}
+		}
+		return hook(ctx, a, submit)
+	}
 }
 
 // checkProduced is what a foreign writer's batches must hold beyond what the log itself asks. Submit checks the CRC; it

@@ -101,9 +101,10 @@ func (s *Store) catchUp(ctx context.Context, topic log.TopicID, end int64) error
 	return nil
 }
 
-// take applies the records of one batch that have not been applied. The caller holds mu.
+// take applies the records of one batch that have not been applied. The caller holds mu. Registries write no transactions: a
+// transactional batch, which may be aborted yet, is nobody's.
 func (s *Store) take(it *record.Iterator, h record.Batch) error {
-	if !h.Control() {
+	if !h.Control() && !h.Transactional() {
 		at, err := s.o.Log.PositionOf(partition(s.mu.topic), h.BaseOffset)
 		if err != nil {
 			return err
