@@ -336,6 +336,7 @@ func (n *Node) serveKafka(ctx context.Context, doors *group) error {
 	if err != nil {
 		return err
 	}
+	n.metrics.registry.MustRegister(kafkaMetrics{ks})
 	kafkaDoors := []net.Listener{n.listeners.kafka}
 	if n.listeners.kafkaTLS != nil {
 		kafkaDoors = append(kafkaDoors, tls.NewListener(n.listeners.kafkaTLS, n.tls.kafka.Config()))

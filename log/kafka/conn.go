@@ -153,9 +153,9 @@ func (c *conn) enqueue(ctx context.Context, r *request) (queued bool) {
 			c.server.frames.give(r.held)
 		}
 	}()
-	began := clock.System{}.Now()
+	r.began = clock.System{}.Now()
 	finish, err := c.begin(ctx, r)
-	r.busy = clock.System{}.Now().Sub(began)
+	r.busy = clock.System{}.Now().Sub(r.began)
 	if err != nil {
 		return false
 	}
@@ -230,7 +230,15 @@ func (c *conn) answer(ctx context.Context, p pending) error {
 		a.tell(wait)
 		defer c.mute(wait)
 	}
-	if err := c.sendAnswer(p, a); err != nil || a.last {
+	err = c.sendAnswer(p, a)
+	if err == nil && !p.request.bare {
+		version := p.request.version
+		if a.oldest {
+			version = 0
+		}
+		c.server.meters.answered(p.request, version, clock.System{}.Now().Sub(p.request.began), wait)
+	}
+	if err != nil || a.last {
 		return errors.Join(err, errLast)
 	}
 	return nil

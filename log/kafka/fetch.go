@@ -65,6 +65,7 @@ type fetching struct {
 // fetched is the answer for one partition.
 type fetched struct {
 	partition log.Partition
+	meter     *topicMeter
 	known     bool
 	unchanged bool // since the session's last answer
 	code      int16
@@ -75,6 +76,10 @@ type fetched struct {
 
 // finish gives the answer: of a session, what is not as it was; of a full request, all.
 func (f *fetching) finish() answer {
+	for i := range f.partitions {
+		p := &f.partitions[i]
+		p.meter.fetched(len(p.records), p.code != 0)
+	}
 	switch {
 	case f.session != nil:
 		f.sessionID = f.session.id
@@ -101,8 +106,9 @@ func (f *fetching) resolve(version int16) []log.Partition {
 		} else {
 			topic, ok, unknown = f.server.topic(f.frame, t.Topic)
 		}
+		meter := f.server.meters.topic(topic.ID)
 		for j := range t.Partitions {
-			p := fetched{partition: log.Partition{Topic: topic.ID, Index: t.Partitions[j].Partition}, code: unknown}
+			p := fetched{partition: log.Partition{Topic: topic.ID, Index: t.Partitions[j].Partition}, meter: meter, code: unknown}
 			if ok && p.partition.Index >= 0 && p.partition.Index < topic.Partitions {
 				p.known, p.code = true, 0
 				wanted = append(wanted, p.partition)

@@ -62,6 +62,7 @@ type request struct {
 	reading      int64 // bytes of the server's budget for what a fetch has read, until it is answered
 	conn         *conn
 	principal    access.Principal // who the connection spoke for when it sent the request
+	began        time.Time        // when it had been read
 	busy         time.Duration    // that the server has worked on it, without waiting
 	bare         bool             // a SASL token without a header: body is all of it
 }

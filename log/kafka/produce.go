@@ -28,6 +28,7 @@ type producing struct {
 type produced struct {
 	*log.Ticket
 	logAppendTime bool
+	meter         *topicMeter
 }
 
 // beginProduce decodes a Produce (by hand, so that nothing is allocated on the word of a length) and submits its batches
@@ -52,7 +53,7 @@ func (s *Server) beginProduce(ctx context.Context, r *request) (finisher, error)
 	for topics := w.length(flexible); topics > 0 && !w.bad; topics-- {
 		t := kmsg.NewProduceResponseTopic()
 		topic, unknown := s.producedTopic(r, &w, &t)
-		settings := topicSettings(&topic)
+		settings, meter := topicSettings(&topic), s.meters.topic(topic.ID)
 		for partitions := w.length(flexible); partitions > 0 && !w.bad; partitions-- {
 			index, size := w.int32(), w.length(flexible)
 			var records []byte
@@ -72,7 +73,8 @@ func (s *Server) beginProduce(ctx context.Context, r *request) (finisher, error)
 			if err == nil {
 				ticket, err = s.submit(ctx, topic, unknown, settings, index, records, join)
 			}
-			p.tickets = append(p.tickets, produced{ticket, settings.logAppendTime})
+			meter.produces.Add(1)
+			p.tickets = append(p.tickets, produced{ticket, settings.logAppendTime, meter})
 			t.Partitions = append(t.Partitions, produceAnswer(index, err))
 		}
 		if flexible {
@@ -115,18 +117,24 @@ func (s *Server) submit(ctx context.Context, topic log.Topic, unknown error, set
 	case topic.Internal:
 		return nil, &fault{kerr.InvalidTopicException, "topic " + topic.Name + " is internal: clients may only read it"}
 	}
-	if err := s.checkProduced(topic, settings, records); err != nil {
+	messages, err := s.checkProduced(topic, settings, records)
+	if err != nil {
 		return nil, err
 	}
-	return s.log.Produce(ctx, log.Append{JoinTxn: join, Batches: []log.PartitionBatch{{
+	ticket, err := s.log.Produce(ctx, log.Append{JoinTxn: join, Batches: []log.PartitionBatch{{
 		Partition: log.Partition{Topic: topic.ID, Index: index}, Batch: records}}})
+	if err == nil && !ticket.Duplicate {
+		s.meters.topic(topic.ID).produced(messages, len(records))
+	}
+	return ticket, err
 }
 
 // checkProduced is what Kafka asks of produced batches beyond what the log asks of every append (a whole batch, its CRC, dense
-// offsets, max.message.bytes): as far as the header tells, but for a compacted topic, whose records must have keys.
-func (s *Server) checkProduced(topic log.Topic, settings settings, records []byte) error {
+// offsets, max.message.bytes): as far as the header tells, but for a compacted topic, whose records must have keys. It gives
+// how many records there are.
+func (s *Server) checkProduced(topic log.Topic, settings settings, records []byte) (messages int64, err error) {
 	if len(records) == 0 {
-		return &fault{kerr.InvalidRecord, "no record batch for topic " + topic.Name}
+		return 0, &fault{kerr.InvalidRecord, "no record batch for topic " + topic.Name}
 	}
 	for rest := records; len(rest) > 0; {
 		b, err := record.ParseHeader(rest)
@@ -137,11 +145,12 @@ func (s *Server) checkProduced(topic log.Topic, settings settings, records []byt
 			err = s.checkBatch(topic, settings, b)
 		}
 		if err != nil {
-			return err
+			return 0, err
 		}
+		messages += int64(b.Count)
 		rest = rest[len(b.Bytes):]
 	}
-	return nil
+	return messages, nil
 }
 
 func (s *Server) checkBatch(topic log.Topic, settings settings, b record.Batch) error {
@@ -221,7 +230,8 @@ func (p *producing) finish(ctx context.Context) (answer, error) {
 	for i := range p.response.Topics {
 		partitions := p.response.Topics[i].Partitions
 		for j := range partitions {
-			if ticket := p.tickets[next]; ticket.Ticket != nil {
+			ticket := p.tickets[next]
+			if ticket.Ticket != nil {
 				if err := await(ctx, ticket.Ticket, deadline.C); err != nil {
 					refuse(&partitions[j], err)
 				} else {
@@ -231,7 +241,10 @@ func (p *producing) finish(ctx context.Context) (answer, error) {
 					}
 				}
 			}
-			failed = failed || partitions[j].ErrorCode != 0
+			if partitions[j].ErrorCode != 0 {
+				failed = true
+				ticket.meter.failedProduces.Add(1)
+			}
 			next++
 		}
 	}

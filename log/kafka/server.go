@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"sync"
@@ -107,6 +108,7 @@ type Server struct {
 	log         Log
 	access      *access.Store
 	rates       rates
+	meters      *meters
 	coordinator *coordinator
 	frames      *budget // bytes of requests that were not answered yet
 	decoding    *budget // bytes that decoding may take, see decodeFactor
@@ -126,7 +128,7 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 	}
 	o = o.withDefaults()
 	s := &Server{options: o, log: o.Log, access: access.NewStore(o.Log), frames: newBudget(int64(o.InflightBytes)), fetches: newBudget(int64(o.InflightBytes)),
-		decoding: newBudget(decodeFactor * otherRequest)}
+		decoding: newBudget(decodeFactor * otherRequest), meters: newMeters()}
 	s.sessions = newFetchSessions(o.Clock)
 	s.mu.conns = map[*conn]struct{}{}
 	var err error
@@ -198,6 +200,11 @@ func (s *Server) add(c *conn) bool {
 		return false
 	}
 	s.mu.conns[c] = struct{}{}
+	if _, encrypted := c.net.(*tls.Conn); encrypted {
+		s.meters.accepted.tls.Add(1)
+	} else {
+		s.meters.accepted.clear.Add(1)
+	}
 	return true
 }
 
