@@ -9,5 +9,8 @@
 // A component that cannot be had skips the test with the reason and the way to get it. Where CI=true it fails the test
 // instead, so that a green run has really run it. `go test -short` never installs.
 //
+// Disk is an ext4 file system whose power can be cut. It takes root and loop devices, which nobody can install: without them
+// its tests skip in CI too.
+//
 // The package deliberately knows nothing of MiracleDB: it starts other people's programs.
 package testenv
