@@ -11,6 +11,7 @@ import (
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/internal/limit"
 	"github.com/miracledb/miracledb/log/access"
+	"github.com/miracledb/miracledb/log/broker"
 	"github.com/miracledb/miracledb/log/kafka"
 )
 
@@ -43,6 +44,8 @@ type Config struct {
 	BootstrapUser, BootstrapPassword string
 	// Brokers are addresses of a Kafka cluster that is the log; none: the log is in Data, and Kafka clients connect to Kafka.
 	Brokers []string
+	// Log is the sizes of the log in Data, which gives its Dir.
+	Log broker.Options
 	// MaxTransaction bounds what one transaction changes: see session.Options.
 	MaxTransaction limit.Bytes
 	// EngineMemory bounds the analytical engine; 0: a quarter of the machine.

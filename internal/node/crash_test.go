@@ -105,6 +105,7 @@ func TestViewsEqualQueries(t *testing.T) {
 	}
 }
 
+// randomWrite changes rows of the model, those of t below id 1,000.
 func randomWrite(r *rand.Rand) string {
 	id, g, v := r.IntN(60), r.IntN(8), r.IntN(100)
 	switch r.IntN(8) {
@@ -113,11 +114,11 @@ func randomWrite(r *rand.Rand) string {
 	case 2:
 		return fmt.Sprintf("INSERT INTO t SELECT x, %d, x %% 97 FROM generate_series(%d, %d) x ON CONFLICT DO NOTHING", g, id, id+r.IntN(20))
 	case 3:
-		return fmt.Sprintf("UPDATE t SET v = v + %d WHERE g = %d", v, g)
+		return fmt.Sprintf("UPDATE t SET v = v + %d WHERE g = %d AND id < 1000", v, g)
 	case 4:
 		return fmt.Sprintf("UPDATE t SET g = %d, id = id + 100 WHERE id = %d AND NOT EXISTS (SELECT 1 FROM t x WHERE x.id = t.id + 100)", g, id)
 	case 5:
-		return fmt.Sprintf("DELETE FROM t WHERE id %% 13 = %d", r.IntN(13))
+		return fmt.Sprintf("DELETE FROM t WHERE id %% 13 = %d AND id < 1000", r.IntN(13))
 	case 6:
 		return fmt.Sprintf("INSERT INTO u VALUES (%d, 'n%d') ON CONFLICT (g) DO UPDATE SET name = EXCLUDED.name", g, r.IntN(4))
 	}
@@ -151,7 +152,7 @@ func TestKillRecovery(t *testing.T) {
 // acknowledged is what clients were told is durable.
 type acknowledged struct {
 	sync.Mutex
-	events map[string]bool // values of e.at by Kafka producers
+	events map[string]bool // values of e.at by Kafka producers; SQL's random rows have a key k…
 	rows   map[int]int     // t's rows by id above 1,000
 }
 
@@ -216,7 +217,7 @@ func (a *acknowledged) check(t *testing.T, c *pgx.Conn, when string) {
 	t.Helper()
 	nodetest.Exec(t, c, "SET miracledb.read = 'latest'")
 	there := map[string]int{}
-	for _, at := range strings.Split(nodetest.Text(t, c, "SELECT at FROM e"), "\n") {
+	for _, at := range strings.Split(nodetest.Text(t, c, "SELECT at FROM e WHERE k NOT LIKE 'k%'"), "\n") {
 		there[at]++
 	}
 	for at := range a.events {

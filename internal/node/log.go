@@ -24,7 +24,9 @@ func (n *Node) openLog() error {
 		if err := n.dir.follows(""); err != nil {
 			return err
 		}
-		l, err := broker.Open(broker.Options{Dir: n.dir.dir(backup.LogFolder)})
+		options := n.config.Log
+		options.Dir = n.dir.dir(backup.LogFolder)
+		l, err := broker.Open(options)
 		if err == nil {
 			n.Log = l
 		}

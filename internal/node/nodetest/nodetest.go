@@ -20,7 +20,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/miracledb/miracledb/internal/limit"
 	"github.com/miracledb/miracledb/internal/node"
+	"github.com/miracledb/miracledb/log/broker"
 	"github.com/miracledb/miracledb/sql/duck"
 )
 
@@ -180,7 +182,8 @@ func TextErr(ctx context.Context, c *pgx.Conn, query string) (string, error) {
 const processEnv = "MIRACLEDB_NODETEST_SERVER"
 
 func serve(dir string) int {
-	c := node.Config{Data: dir, Kafka: free, PG: free, HTTP: free}
+	c := node.Config{Data: dir, Kafka: free, PG: free, HTTP: free,
+		Log: broker.Options{JournalFileSize: 256 * limit.KiB, SegmentSize: limit.MiB}} // many checkpoints and files
 	if b := os.Getenv(brokersEnv); b != "" {
 		c.Brokers, c.Kafka = strings.Split(b, ","), node.Address{}
 	}
@@ -236,46 +239,60 @@ func flush(n *node.Node) {
 type Process struct {
 	Kafka, PG, HTTP string
 	cmd             *exec.Cmd
+	done            chan struct{} // closed when the process has ended
 }
 
-// StartProcess runs a node on a directory, over a Kafka cluster where brokers are named, in a process of its own, so that it can be killed. Its stores are flushed one by
-// one at random.
+// StartProcess runs a node on a directory, over a Kafka cluster where brokers are named, in a process of its own, so that it
+// can be killed. Its stores are flushed one by one at random.
 func StartProcess(t testing.TB, dir string, brokers ...string) *Process {
 	t.Helper()
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	_ = os.Remove(filepath.Join(dir, "addresses"))
-	p := &Process{cmd: exec.Command(os.Args[0])}
-	p.cmd.Env = append(os.Environ(), processEnv+"="+dir, flushEnv+"=1", brokersEnv+"="+strings.Join(brokers, ","))
-	p.cmd.Stderr = os.Stderr
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(p.Kill)
+	p := Launch(t, dir, brokers...)
 	for range 1200 {
 		if b, err := os.ReadFile(filepath.Join(dir, "addresses")); err == nil {
 			f := strings.Split(string(b), "\n")
 			p.Kafka, p.PG, p.HTTP = f[0], f[1], f[2]
 			return p
 		}
-		if p.cmd.ProcessState != nil {
-			break
+		select {
+		case <-p.done:
+			t.Fatal("the server process ended while it started")
+		case <-time.After(50 * time.Millisecond):
 		}
-		time.Sleep(50 * time.Millisecond)
 	}
 	t.Fatal("the server process is not ready after a minute")
 	return nil
 }
 
+// Launch is StartProcess that does not wait until the node is ready; its addresses are not known.
+func Launch(t testing.TB, dir string, brokers ...string) *Process {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	_ = os.Remove(filepath.Join(dir, "addresses"))
+	p := &Process{cmd: exec.Command(os.Args[0]), done: make(chan struct{})}
+	p.cmd.Env = append(os.Environ(), processEnv+"="+dir, flushEnv+"=1", brokersEnv+"="+strings.Join(brokers, ","))
+	p.cmd.Stderr = os.Stderr
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		_ = p.cmd.Wait()
+		close(p.done)
+	}()
+	t.Cleanup(p.Kill)
+	return p
+}
+
 // Kill ends the process with SIGKILL, the engine's with it, and waits.
 func (p *Process) Kill() {
-	if p.cmd.ProcessState == nil {
-		_ = p.cmd.Process.Kill()
-		_ = p.cmd.Wait()
-	}
+	_ = p.cmd.Process.Kill()
+	<-p.done
 }
+
+// DSN is what pgx connects with.
+func (p *Process) DSN() string { return dsn(p.PG) }
 
 // Connect opens a connection that is closed when the test ends.
 func (p *Process) Connect(t testing.TB) *pgx.Conn {
