@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/miracledb/miracledb/internal/node/nodetest"
+	"github.com/miracledb/miracledb/internal/testenv"
 	"github.com/miracledb/miracledb/log/anomaly"
 )
 
@@ -203,7 +204,7 @@ func TestKillAnomalies(t *testing.T) {
 		t.Skip("kills take a while")
 	}
 	kills := 4
-	if conformance() {
+	if testenv.Conformance() {
 		kills = 200
 	}
 	const transactors = 3

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,12 +16,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/miracledb/miracledb/internal/node/nodetest"
+	"github.com/miracledb/miracledb/internal/testenv"
 )
 
 func TestMain(m *testing.M) { nodetest.Main(m) }
-
-// conformance says whether the long suite was asked for.
-func conformance() bool { return os.Getenv("MIRACLEDB_CONFORMANCE") != "" }
 
 // views of the crash and model tests: every class of aggregate, a join, a filter, a view over a view, one without key.
 var modelViews = map[string]string{
@@ -79,7 +76,7 @@ func sorted(lines string) string {
 // Random inserts, updates and deletes, alone and in transactions: after each step every view equals its query.
 func TestViewsEqualQueries(t *testing.T) {
 	seeds, steps := 1, 120
-	if conformance() {
+	if testenv.Conformance() {
 		seeds, steps = 10, 500
 	}
 	for seed := range seeds {
@@ -132,7 +129,7 @@ func TestKillRecovery(t *testing.T) {
 		t.Skip("kills take a while")
 	}
 	kills := 4
-	if conformance() {
+	if testenv.Conformance() {
 		kills = 40
 	}
 	dir := filepath.Join(t.TempDir(), "data")

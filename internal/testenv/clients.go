@@ -9,10 +9,15 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
-// KafkaVersion is the version of Apache Kafka's tools that KafkaJars installs.
-const KafkaVersion = "4.3.1"
+// The versions of Apache Kafka whose clients and tools tests run: the newest, and the last that still runs with ZooKeeper
+// and on Java 8, which many have stayed with.
+const (
+	KafkaVersion    = "4.3.1"
+	KafkaOldVersion = "3.9.1"
+)
 
 // Kcat gives the path of kcat.
 func Kcat(t testing.TB) string {
@@ -30,17 +35,31 @@ func Java(t testing.TB) string {
 	return path
 }
 
-// KafkaJars gives a class path ("DIR/*") with Apache Kafka's server and tools, from Maven Central.
+// Javac gives the path of the Java compiler.
+func Javac(t testing.TB) string {
+	t.Helper()
+	path, err := look("javac", "default-jdk-headless")
+	Need(t, "javac", err)
+	return path
+}
+
+// KafkaJars gives a class path ("DIR/*") with Apache Kafka's server and tools of KafkaVersion, from Maven Central.
 func KafkaJars(t testing.TB) string {
 	t.Helper()
-	dir, err := InstallKafka()
-	Need(t, "Apache Kafka's tools", err)
+	return KafkaJarsOf(t, KafkaVersion)
+}
+
+// KafkaJarsOf is KafkaJars of another version.
+func KafkaJarsOf(t testing.TB, version string) string {
+	t.Helper()
+	dir, err := InstallKafka(version)
+	Need(t, "Apache Kafka's tools "+version, err)
 	return dir
 }
 
-// InstallKafka installs what KafkaJars gives.
-func InstallKafka() (classpath string, err error) {
-	return installJars("kafka-"+KafkaVersion, "org.apache.kafka:kafka_2.13:"+KafkaVersion, "org.apache.kafka:kafka-tools:"+KafkaVersion,
+// InstallKafka installs what KafkaJarsOf gives.
+func InstallKafka(version string) (classpath string, err error) {
+	return installJars("kafka-"+version, "org.apache.kafka:kafka_2.13:"+version, "org.apache.kafka:kafka-tools:"+version,
 		"org.apache.logging.log4j:log4j-slf4j-impl:2.25.4")
 }
 
@@ -151,3 +170,23 @@ func InstallNode(packages ...string) (dir string, err error) {
 
 // Mermaid is Mermaid's parser with the DOM that it asks for; the newest that run on Debian 12's Node.js.
 var Mermaid = []string{"mermaid@11.12.0", "jsdom@26.1.0"}
+
+// KafkaJS is kafkajs with the codecs that it has not itself. None is compiled here; lz4js is not one of them because its
+// frames have dependent blocks, which Java's clients do not read.
+var KafkaJS = []string{"kafkajs@2.2.4", "kafkajs-snappy@1.1.0", "lz4-napi@2.10.0", "@bokuweb/zstd-wasm@0.0.27"}
+
+// GoKafka is the module of the Go clients of the client matrix that the server's own module has not, from the root.
+const GoKafka = "log/kafka/testdata/clients-go"
+
+// GoModules has the modules that a module in dir asks for, as Build of it needs them.
+func GoModules(t testing.TB, dir string) {
+	t.Helper()
+	Need(t, "the modules of "+dir, InstallGoModules(dir))
+}
+
+// InstallGoModules downloads what GoModules asks for into Go's module cache.
+func InstallGoModules(dir string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
+	defer cancel()
+	return run(ctx, dir, "go", "mod", "download")
+}

@@ -78,17 +78,8 @@ func difference(got, want []string) string {
 // silently back to no compression.
 func checkCodec(t *testing.T, l log.Log, topic, codec, client string, offset int64) {
 	t.Helper()
-	found, _ := l.Topic(topic)
-	chunk, err := l.Read(context.Background(), log.Partition{Topic: found.ID}, offset, log.ReadLimit{MaxBytes: 1 << 20})
-	if err != nil {
-		t.Fatal(err)
-	}
 	end := offset
-	for len(chunk) > 0 {
-		var b record.Batch
-		if b, chunk, err = record.Parse(chunk); err != nil {
-			t.Fatal(err)
-		}
+	for _, b := range stored(t, l, topic, offset) {
 		if got := b.Codec().String(); got != codec {
 			t.Errorf("%s was to send %s and sent %s", client, codec, got)
 		}
@@ -97,6 +88,24 @@ func checkCodec(t *testing.T, l log.Log, topic, codec, client string, offset int
 	if end != offset+records {
 		t.Errorf("%s produced %d records, want %d", client, end-offset, records)
 	}
+}
+
+// stored gives the batches of a topic's partition 0 from an offset on.
+func stored(t *testing.T, l log.Log, topic string, offset int64) (batches []record.Batch) {
+	t.Helper()
+	found, _ := l.Topic(topic)
+	chunk, err := l.Read(context.Background(), log.Partition{Topic: found.ID}, offset, log.ReadLimit{MaxBytes: 1 << 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for len(chunk) > 0 {
+		var b record.Batch
+		if b, chunk, err = record.Parse(chunk); err != nil {
+			t.Fatal(err)
+		}
+		batches = append(batches, b)
+	}
+	return batches
 }
 
 func franz(t *testing.T, address string, options ...kgo.Opt) *kgo.Client {

@@ -20,8 +20,13 @@ func main() {
 	}
 	path, err := testenv.PostgresBin()
 	report("PostgreSQL 15", path, err)
-	path, err = testenv.InstallKafka()
-	report("Apache Kafka's tools", path, err)
+	for _, version := range []string{testenv.KafkaVersion, testenv.KafkaOldVersion} {
+		path, err = testenv.InstallKafka(version)
+		report("Apache Kafka's tools "+version, path, err)
+	}
+	report("Go Kafka clients", testenv.GoKafka, testenv.InstallGoModules(testenv.GoKafka))
+	path, err = testenv.InstallNode(testenv.KafkaJS...)
+	report("kafkajs", path, err)
 	path, err = testenv.InstallPython(testenv.PythonKafka...)
 	report("Python Kafka clients", path, err)
 	path, err = testenv.InstallPython(testenv.PythonRegistry...)
