@@ -7,6 +7,7 @@ import (
 	"net"
 	"runtime/debug"
 	"sync"
+	"time"
 
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/sql"
@@ -46,6 +47,9 @@ func New(o Options) *Server {
 	return s
 }
 
+// acceptPause is how long Serve waits after a connection that could not be taken.
+const acceptPause = 50 * time.Millisecond
+
 // Serve accepts connections until ctx ends; when it returns every connection has ended.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	stop := context.AfterFunc(ctx, func() {
@@ -60,12 +64,16 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 			if ctx.Err() != nil {
 				return nil
 			}
-			var ne net.Error
-			if errors.As(err, &ne) && ne.Timeout() {
-				continue
+			if errors.Is(err, net.ErrClosed) {
+				s.closeAll()
+				return err
 			}
-			s.closeAll()
-			return err
+			// Out of file descriptors, or a client that went away again: neither is the listener's end.
+			select {
+			case <-time.After(acceptPause):
+			case <-ctx.Done():
+			}
+			continue
 		}
 		if !s.add(c) {
 			refuse(c)
