@@ -39,7 +39,7 @@ func TestPowerCuts(t *testing.T) {
 		return
 	}
 	rounds := 2
-	if conformance() {
+	if testenv.Conformance() {
 		rounds = 60
 	}
 	c := newCuts(t)
