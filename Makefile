@@ -28,6 +28,7 @@ conformance: ## the long suite: kills, cuts, thousands of generated queries, eve
 bench: build
 	@$(BIN) bench flights --data-file ../shared/data/flights-3m.parquet
 	@$(BIN) bench pgbench
+	@$(BIN) bench log
 
 clean:
 	@rm -rf bin
