@@ -62,7 +62,8 @@ func checkKeys(t *testing.T, b *Broker, p log.Partition) {
 	for key, want := range lastOfKeys(t, b, p) {
 		got, err := b.KeyOffsets(context.Background(), p, []byte(key), -1, 1)
 		if err != nil || len(got) != 1 || got[0] != want {
-			t.Fatalf("%s: last at %v, %v; the records say %d", key, got, err, want)
+			bounds, boundsErr := b.Bounds(p)
+			t.Fatalf("%s: last at %v, %v; the records say %d; bounds %+v, %v", key, got, err, want, bounds, boundsErr)
 		}
 	}
 }
