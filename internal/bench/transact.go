@@ -64,7 +64,8 @@ func (t *transactor) retried(f func() error) error {
 	for deadline := time.Now().Add(readyTimeout); ; {
 		err := f()
 		var code *kerr.Error
-		if !errors.As(err, &code) || !code.Retriable || time.Now().After(deadline) {
+		again := errors.As(err, &code) && (code.Retriable || code == kerr.ConcurrentTransactions)
+		if !again || time.Now().After(deadline) {
 			return err
 		}
 		time.Sleep(time.Millisecond)
