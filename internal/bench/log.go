@@ -145,28 +145,27 @@ type logBench struct {
 	own          *server
 	ours, theirs *broker
 	result       *Result
-	fsync        time.Duration // median of an append's fdatasync
 }
 
 func (b *logBench) add(c Case) { b.result.Cases = append(b.result.Cases, c) }
 
-// both runs a part against both sides in turn and gives the figures of each run.
-func (b *logBench) both(ctx context.Context, what string, part func(ctx context.Context, side *broker) (Figures, error)) (ours, theirs []Figures, err error) {
+// runs are the figures of each run, by side.
+type runs map[*broker][]Figures
+
+// both runs a part against both sides in turn.
+func (b *logBench) both(ctx context.Context, what string, part func(ctx context.Context, side *broker) (Figures, error)) (runs, error) {
+	out := runs{}
 	for i := range b.options.Runs {
 		b.options.Progress(what, int64(i), int64(b.options.Runs))
 		for _, side := range []*broker{b.ours, b.theirs} {
 			f, err := part(ctx, side)
 			if err != nil {
-				return nil, nil, fmt.Errorf("%s, %s: %w", what, side.name, err)
+				return nil, fmt.Errorf("%s, %s: %w", what, side.name, err)
 			}
-			if side == b.ours {
-				ours = append(ours, f)
-			} else {
-				theirs = append(theirs, f)
-			}
+			out[side] = append(out[side], f)
 		}
 	}
-	return ours, theirs, nil
+	return out, nil
 }
 
 // medians of each figure.
@@ -187,8 +186,8 @@ func medians(fs []Figures) Figures {
 }
 
 // compare adds a case of medians; ratio takes the figure that the ratio is of.
-func (b *logBench) compare(name string, ours, theirs []Figures, ratio func(Figures) float64) {
-	own, peer := medians(ours), medians(theirs)
+func (b *logBench) compare(name string, of runs, ratio func(Figures) float64) {
+	own, peer := medians(of[b.ours]), medians(of[b.theirs])
 	c := Case{Name: name, Figures: own, Peer: &peer}
 	if r := ratio(peer); r > 0 {
 		c.Ratio = round(ratio(own) / r)
@@ -235,8 +234,7 @@ func (b *logBench) disk(context.Context) error {
 		}
 		syncs = append(syncs, time.Since(began))
 	}
-	b.fsync = median(syncs)
-	b.add(Case{Name: "disk: fdatasync of 4 KiB", Figures: Figures{P50: milliseconds(b.fsync), P99: milliseconds(quantile(syncs, 0.99))}})
+	b.add(Case{Name: "disk: fdatasync of 4 KiB", Figures: Figures{P50: milliseconds(median(syncs)), P99: milliseconds(quantile(syncs, 0.99))}})
 	return nil
 }
 
@@ -281,7 +279,7 @@ func toFloat(s string) float64 {
 	return f
 }
 
-// consumed is the last line of Kafka's ConsumerPerformance: the figure wanted is the rate of fetching.
+// consume runs Kafka's own consumer; the figure wanted is its rate of fetching, without the time to join a group.
 func (b *logBench) consume(ctx context.Context, side *broker, topic string, records int64) (f Figures, err error) {
 	before := side.cpu()
 	out, err := javaTool(ctx, b.options.Jars, "org.apache.kafka.tools.ConsumerPerformance", "--bootstrap-server", side.address, "--topic", topic,
@@ -304,9 +302,9 @@ func (b *logBench) javaProduce(ctx context.Context) error {
 		size    int
 		records int64
 	}{{100, b.options.Records}, {1000, b.options.Records / 5}} {
-		var consumed [2][]Figures
+		consumed := runs{}
 		name := fmt.Sprintf("%d records of %d B", work.records, work.size)
-		ours, theirs, err := b.both(ctx, "Java client: "+name, func(ctx context.Context, side *broker) (Figures, error) {
+		of, err := b.both(ctx, "Java client: "+name, func(ctx context.Context, side *broker) (Figures, error) {
 			topic, err := side.topic(ctx, logPartitions, nil)
 			if err != nil {
 				return Figures{}, err
@@ -316,27 +314,23 @@ func (b *logBench) javaProduce(ctx context.Context) error {
 				return f, err
 			}
 			c, err := b.consume(ctx, side, topic, work.records)
-			at := 0
-			if side == b.theirs {
-				at = 1
-			}
-			consumed[at] = append(consumed[at], c)
+			consumed[side] = append(consumed[side], c)
 			return f, err
 		})
 		if err != nil {
 			return err
 		}
-		b.compare("Java producer: "+name, ours, theirs, rate)
-		b.compare("  its broker's CPU", ours, theirs, processor)
-		b.compare("Java consumer: "+name, consumed[0], consumed[1], rate)
-		b.compare("  its broker's CPU", consumed[0], consumed[1], processor)
+		b.compare("Java producer: "+name, of, rate)
+		b.compare("  its broker's CPU", of, processor)
+		b.compare("Java consumer: "+name, consumed, rate)
+		b.compare("  its broker's CPU", consumed, processor)
 	}
 	return nil
 }
 
 // fixedRate is the latency at 10,000 records a second.
 func (b *logBench) fixedRate(ctx context.Context) error {
-	ours, theirs, err := b.both(ctx, "Java producer at 10,000/s", func(ctx context.Context, side *broker) (Figures, error) {
+	of, err := b.both(ctx, "Java producer at 10,000/s", func(ctx context.Context, side *broker) (Figures, error) {
 		topic, err := side.topic(ctx, logPartitions, nil)
 		if err != nil {
 			return Figures{}, err
@@ -346,7 +340,7 @@ func (b *logBench) fixedRate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.compare("Java producer at 10,000/s: p99", ours, theirs, slowest)
+	b.compare("Java producer at 10,000/s: p99", of, slowest)
 	return nil
 }
 
@@ -368,7 +362,7 @@ var endToEndLines = regexp.MustCompile(`(?s)Avg latency: ([\d.]+) ms.*50th = (\d
 
 // endToEnd is one record there and back.
 func (b *logBench) endToEnd(ctx context.Context) error {
-	ours, theirs, err := b.both(ctx, "one record there and back", func(ctx context.Context, side *broker) (f Figures, err error) {
+	of, err := b.both(ctx, "one record there and back", func(ctx context.Context, side *broker) (f Figures, err error) {
 		topic, err := b.durableTopic(ctx, side, 1)
 		if err != nil {
 			return f, err
@@ -388,13 +382,13 @@ func (b *logBench) endToEnd(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.compare("there and back, Kafka with flush.messages=1: 1/mean", ours, theirs, func(f Figures) float64 { return f.QPS })
+	b.compare("there and back, Kafka with flush.messages=1: 1/mean", of, func(f Figures) float64 { return f.QPS })
 	return nil
 }
 
 // lean is a producer that costs nothing: the broker alone is measured. Then a consumer like it.
 func (b *logBench) lean(ctx context.Context) error {
-	var drained [2][]Figures
+	drained := runs{}
 	run := func(durable bool) func(ctx context.Context, side *broker) (Figures, error) {
 		return func(ctx context.Context, side *broker) (f Figures, err error) {
 			configs := map[string]*string(nil)
@@ -422,26 +416,22 @@ func (b *logBench) lean(ctx context.Context) error {
 			}
 			began, before := time.Now(), side.cpu()
 			bytes, err := drain(ctx, side.address, topic, ends)
-			at := 0
-			if side == b.theirs {
-				at = 1
-			}
-			drained[at] = append(drained[at], Figures{QPS: round(float64(bytes) / 1e6 / time.Since(began).Seconds()), CPU: seconds(side.cpu() - before)})
+			drained[side] = append(drained[side], Figures{QPS: round(float64(bytes) / 1e6 / time.Since(began).Seconds()), CPU: seconds(side.cpu() - before)})
 			return f, err
 		}
 	}
-	ours, theirs, err := b.both(ctx, "lean producer", run(false))
+	of, err := b.both(ctx, "lean producer", run(false))
 	if err != nil {
 		return err
 	}
-	b.compare("lean producer, 100 B: records/s", ours, theirs, rate)
-	b.compare("  its broker's CPU", ours, theirs, processor)
-	b.compare("lean consumer: MB/s", drained[0], drained[1], func(f Figures) float64 { return f.QPS })
-	if ours, theirs, err = b.both(ctx, "lean producer, Kafka with flush.messages=1", run(true)); err != nil {
+	b.compare("lean producer, 100 B: records/s", of, rate)
+	b.compare("  its broker's CPU", of, processor)
+	b.compare("lean consumer: MB/s", drained, func(f Figures) float64 { return f.QPS })
+	if of, err = b.both(ctx, "lean producer, Kafka with flush.messages=1", run(true)); err != nil {
 		return err
 	}
-	b.compare("lean producer, Kafka with flush.messages=1: records/s", ours, theirs, rate)
-	b.compare("  p99", ours, theirs, slowest)
+	b.compare("lean producer, Kafka with flush.messages=1: records/s", of, rate)
+	b.compare("  p99", of, slowest)
 	return nil
 }
 
@@ -449,7 +439,7 @@ func (b *logBench) lean(ctx context.Context) error {
 func (b *logBench) transactions(ctx context.Context) error {
 	for _, producers := range []int{1, 16} {
 		name := fmt.Sprintf("transactions of 10 records over 3 partitions, %d producers", producers)
-		ours, theirs, err := b.both(ctx, name, func(ctx context.Context, side *broker) (f Figures, err error) {
+		of, err := b.both(ctx, name, func(ctx context.Context, side *broker) (f Figures, err error) {
 			topic, err := b.durableTopic(ctx, side, txnPartitions)
 			if err != nil {
 				return f, err
@@ -475,7 +465,7 @@ func (b *logBench) transactions(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		b.compare(name, ours, theirs, func(f Figures) float64 { return f.QPS })
+		b.compare(name, of, func(f Figures) float64 { return f.QPS })
 	}
 	return nil
 }
