@@ -190,9 +190,7 @@ func (a *applier) entry(ctx context.Context, t *tick, e *log.Entry) error {
 	a.at = e.Position
 	attached, _ := e.Attachment.(*ingest.Decoded)
 	if attached != nil && attached.Placed {
-		if err := a.rows(t, attached.Changes, log.PartitionBatch{}); err != nil {
-			return err
-		}
+		return a.rows(t, attached.Changes, log.PartitionBatch{}) // what its batches say
 	}
 	snap := a.o.Catalog.Current()
 	related := func(topic log.TopicID) bool {
@@ -202,11 +200,10 @@ func (a *applier) entry(ctx context.Context, t *tick, e *log.Entry) error {
 	// The records of a Kafka transaction take effect with the append that commits it.
 	return record.Effects(ctx, a.o.Log, e, related, func(b log.PartitionBatch) error {
 		rel, _ := snap.ByTopic(b.Partition.Topic)
-		switch {
-		case attached != nil && attached.Placed:
-		case rel.Kind == catalog.Table:
+		switch rel.Kind {
+		case catalog.Table:
 			return a.table(t, rel, b, attached)
-		case rel.Kind == catalog.Stream:
+		case catalog.Stream:
 			return a.stream(snap, rel, b)
 		}
 		return nil

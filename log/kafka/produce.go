@@ -53,7 +53,7 @@ func (s *Server) beginProduce(ctx context.Context, r *request) (finisher, error)
 	for topics := w.length(flexible); topics > 0 && !w.bad; topics-- {
 		t := kmsg.NewProduceResponseTopic()
 		topic, unknown := s.producedTopic(r, &w, &t)
-		settings, meter := topicSettings(&topic), s.meters.topic(topic.ID)
+		to := target{topic, unknown, topicSettings(&topic), s.meters.topic(topic.ID)}
 		for partitions := w.length(flexible); partitions > 0 && !w.bad; partitions-- {
 			index, size := w.int32(), w.length(flexible)
 			var records []byte
@@ -71,10 +71,10 @@ func (s *Server) beginProduce(ctx context.Context, r *request) (finisher, error)
 			}
 			ticket, err := (*log.Ticket)(nil), refusal
 			if err == nil {
-				ticket, err = s.submit(ctx, topic, unknown, settings, index, records, join)
+				ticket, err = s.submit(ctx, &to, index, records, join)
 			}
-			meter.produces.Add(1)
-			p.tickets = append(p.tickets, produced{ticket, settings.logAppendTime, meter})
+			to.meter.produces.Add(1)
+			p.tickets = append(p.tickets, produced{ticket, to.settings.logAppendTime, to.meter})
 			t.Partitions = append(t.Partitions, produceAnswer(index, err))
 		}
 		if flexible {
@@ -107,24 +107,32 @@ func (s *Server) producedTopic(r *request, w *wire, t *kmsg.ProduceResponseTopic
 	return topic, nil
 }
 
+// target is what the partitions of one topic in a Produce have in common.
+type target struct {
+	topic    log.Topic
+	unknown  error // that there is no such topic
+	settings settings
+	meter    *topicMeter
+}
+
 // submit checks the batches of one partition and hands them to the log.
-func (s *Server) submit(ctx context.Context, topic log.Topic, unknown error, settings settings, index int32, records []byte, join bool) (*log.Ticket, error) {
+func (s *Server) submit(ctx context.Context, to *target, index int32, records []byte, join bool) (*log.Ticket, error) {
 	switch {
-	case unknown != nil:
-		return nil, unknown
-	case index < 0 || index >= topic.Partitions:
+	case to.unknown != nil:
+		return nil, to.unknown
+	case index < 0 || index >= to.topic.Partitions:
 		return nil, kerr.UnknownTopicOrPartition
-	case topic.Internal:
-		return nil, &fault{kerr.InvalidTopicException, "topic " + topic.Name + " is internal: clients may only read it"}
+	case to.topic.Internal:
+		return nil, &fault{kerr.InvalidTopicException, "topic " + to.topic.Name + " is internal: clients may only read it"}
 	}
-	messages, err := s.checkProduced(topic, settings, records)
+	messages, err := s.checkProduced(to.topic, to.settings, records)
 	if err != nil {
 		return nil, err
 	}
 	ticket, err := s.log.Produce(ctx, log.Append{JoinTxn: join, Batches: []log.PartitionBatch{{
-		Partition: log.Partition{Topic: topic.ID, Index: index}, Batch: records}}})
+		Partition: log.Partition{Topic: to.topic.ID, Index: index}, Batch: records}}})
 	if err == nil && !ticket.Duplicate {
-		s.meters.topic(topic.ID).produced(messages, len(records))
+		to.meter.produced(messages, len(records))
 	}
 	return ticket, err
 }
