@@ -34,6 +34,9 @@ type AbortedTxn struct {
 	First, Last int64
 }
 
+// MaxTxnTimeout is transaction.max.timeout.ms: no transaction that is open began earlier.
+const MaxTxnTimeout = 15 * time.Minute
+
 // TxnStatus is the state of a transactional id, by Kafka's names.
 type TxnStatus string
 

@@ -117,9 +117,6 @@ func (s *Schema) Same(o *Schema, normalize bool) bool {
 // Normal is the schema in its normal form.
 func (s *Schema) Normal() string { return s.normal }
 
-// Identity is equal for equal schemas; imports are not in it.
-func (s *Schema) Identity() string { return s.identity }
-
 // generic reads JSON, keeping numbers as they are written, and gives it without whitespace too.
 func generic(text string) (value any, compact string, err error) {
 	d := json.NewDecoder(strings.NewReader(text))

@@ -2,7 +2,6 @@ package admission
 
 import (
 	"context"
-	"strconv"
 	"sync"
 
 	"github.com/miracledb/miracledb/internal/errs"
@@ -124,10 +123,7 @@ func checkProduced(t log.Topic, p []byte, hooked bool) error {
 
 // MaxMessageBytes is the limit that a topic puts on a produced batch.
 func MaxMessageBytes(t log.Topic) int64 {
-	if n, err := strconv.ParseInt(t.Config["max.message.bytes"], 10, 64); err == nil && n >= 0 {
-		return min(n, int64(limit.KafkaRequest))
-	}
-	return int64(limit.RecordBatch)
+	return min(t.Number("max.message.bytes"), int64(limit.KafkaRequest))
 }
 
 // UnknownPartition is the error of a topic or partition that is not there.

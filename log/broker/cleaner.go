@@ -152,7 +152,7 @@ func (b *Broker) kept() uint64 {
 	if err != nil {
 		return 0
 	}
-	before, err := b.PositionAt(at.Add(-maxTxnTimeout))
+	before, err := b.PositionAt(at.Add(-log.MaxTxnTimeout))
 	if err != nil {
 		return 0
 	}

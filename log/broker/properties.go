@@ -30,15 +30,11 @@ type property struct {
 func (c propertiesChanged) kind() eventKind { return eventProperties }
 
 func (c propertiesChanged) apply(s *state) {
-	values := maps.Clone(s.properties.Values)
+	changes := make(map[string][]byte, len(c))
 	for _, p := range c {
-		if p.value == nil {
-			delete(values, p.name)
-		} else {
-			values[p.name] = p.value
-		}
+		changes[p.name] = p.value
 	}
-	s.properties = &log.Properties{Values: values}
+	s.properties = s.properties.With(changes)
 }
 
 func (c propertiesChanged) encode(e *encoder) {

@@ -27,8 +27,8 @@ func (b *Broker) InitTxn(ctx context.Context, id string, timeout time.Duration, 
 	if id == "" || len(id) > maxTxnID {
 		return log.NoProducer, errs.New(errs.Invalid, "a transactional id has 1 to %d bytes", maxTxnID)
 	}
-	if timeout <= 0 || timeout > maxTxnTimeout {
-		return log.NoProducer, errs.New(errs.Invalid, "%w: a transaction's timeout of %v, the longest is %v", log.ErrTxnTimeout, timeout, maxTxnTimeout)
+	if timeout <= 0 || timeout > log.MaxTxnTimeout {
+		return log.NoProducer, errs.New(errs.Invalid, "%w: a transaction's timeout of %v, the longest is %v", log.ErrTxnTimeout, timeout, log.MaxTxnTimeout)
 	}
 	fresh := int64(-1)
 	for {

@@ -4,7 +4,6 @@ import (
 	"maps"
 	"math"
 	"slices"
-	"time"
 
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/log"
@@ -14,10 +13,8 @@ const (
 	// txnExpiry is transactional.id.expiration.ms.
 	txnExpiry = int64(7 * 24 * 3600 * 1e9)
 	// maxTxns and maxTxnID bound what clients make the state hold.
-	maxTxns = 100_000
-	// maxTxnTimeout is transaction.max.timeout.ms.
-	maxTxnTimeout = 15 * time.Minute
-	maxTxnID      = 4096
+	maxTxns  = 100_000
+	maxTxnID = 4096
 	// lastEpoch is the highest epoch that a producer gets: the one above is left for the marker that fences it.
 	lastEpoch = math.MaxInt16 - 1
 )

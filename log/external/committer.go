@@ -463,9 +463,7 @@ func (l *Log) applyLocked(c commit, rs []log.TopicRecord) (gone []madeTopic) {
 		}
 	}
 	if c.properties != nil {
-		if next, err := applyProperties(l.mu.properties, c.properties); err == nil {
-			l.mu.properties = next
-		}
+		l.mu.properties = l.mu.properties.With(c.properties)
 	}
 	return gone
 }

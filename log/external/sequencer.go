@@ -2,7 +2,6 @@ package external
 
 import (
 	"context"
-	"maps"
 	"sync"
 
 	"github.com/miracledb/miracledb/internal/clock"
@@ -325,7 +324,7 @@ func checkSizes(t *log.Topic, p []byte) error {
 	return nil
 }
 
-// Limits of properties, as log/broker's.
+// Limits of properties.
 const (
 	maxProperties    = 10_000
 	maxPropertyBytes = int(64 * limit.KiB)
@@ -338,9 +337,9 @@ func (l *Log) ChangeProperties(ctx context.Context, decide func(p *log.Propertie
 		return err
 	}
 	changes, err := decide(q.mu.properties)
-	var next *log.Properties
+	next := q.mu.properties.With(changes)
 	if err == nil {
-		next, err = applyProperties(q.mu.properties, changes)
+		err = checkProperties(next, changes)
 	}
 	if err != nil || len(changes) == 0 {
 		q.mu.Unlock()
@@ -353,23 +352,15 @@ func (l *Log) ChangeProperties(ctx context.Context, decide func(p *log.Propertie
 	return it.ticket.Wait(ctx)
 }
 
-func applyProperties(p *log.Properties, changes map[string][]byte) (*log.Properties, error) {
-	next := &log.Properties{Values: maps.Clone(p.Values)}
-	if next.Values == nil {
-		next.Values = map[string][]byte{}
-	}
+// checkProperties refuses changes that are too large, or make too many of next.
+func checkProperties(next *log.Properties, changes map[string][]byte) error {
 	for name, v := range changes {
-		if v == nil {
-			delete(next.Values, name)
-			continue
+		if v != nil && len(name)+len(v) > maxPropertyBytes {
+			return errs.New(errs.Limit, "property %.40q takes %d bytes, the limit is %d", name, len(name)+len(v), maxPropertyBytes)
 		}
-		if len(name)+len(v) > maxPropertyBytes {
-			return nil, errs.New(errs.Limit, "property %.40q takes %d bytes, the limit is %d", name, len(name)+len(v), maxPropertyBytes)
-		}
-		next.Values[name] = v
 	}
 	if len(next.Values) > maxProperties {
-		return nil, errs.New(errs.Limit, "there would be %d properties, the limit is %d", len(next.Values), maxProperties)
+		return errs.New(errs.Limit, "there would be %d properties, the limit is %d", len(next.Values), maxProperties)
 	}
-	return next, nil
+	return nil
 }

@@ -16,7 +16,6 @@ type simulated struct {
 	changed  bool            // its subscription, since the last answer
 	owns     map[string]bool // partitions that it works on
 	assigned map[string]bool
-	gone     bool
 }
 
 // Whatever members do, answers lost and partitions given up late included, no partition is worked on by two, and when nothing

@@ -50,9 +50,6 @@ func EndAt(l log.Log, p log.Partition, at log.Position) (int64, error) {
 	return bounds.Start + int64(n), err
 }
 
-// longestTxn is transaction.max.timeout.ms: no transaction that is open began earlier.
-const longestTxn = 15 * time.Minute
-
 // Cut is a partition as it was at an instant.
 type Cut struct {
 	// Start is the first offset that is kept now, End the one after the last record then, Stable the first one of a
@@ -67,7 +64,7 @@ func AsOf(ctx context.Context, l log.Log, t log.Topic, at time.Time, transaction
 		return position, nil, err
 	}
 	// What is not kept any more holds no open transaction that could be read.
-	before, err := l.PositionAt(at.Add(-longestTxn))
+	before, err := l.PositionAt(at.Add(-log.MaxTxnTimeout))
 	if err != nil {
 		before = log.Position{}
 	}

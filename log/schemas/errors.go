@@ -27,7 +27,6 @@ const (
 	CodeInvalidMode           Code = 42204
 	CodeOperationNotPermitted Code = 42205
 	CodeReferenceExists       Code = 42206
-	CodeIDDoesNotMatch        Code = 42207
 	CodeInvalidSubject        Code = 42208
 	CodeStore                 Code = 50001
 	CodeTimeout               Code = 50002
