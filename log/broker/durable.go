@@ -225,4 +225,25 @@ func (v *partitionView) find(offset int64) int {
 	return sort.Search(len(v.tail), func(i int) bool { return v.tail[i].base > offset }) - 1
 }
 
+// tailForTime gives the first batch in memory from an offset on that says it has a timestamp of ms or later, and the offset to
+// go on at: behind the batch, at from itself when that has left the memory meanwhile, -1 when nothing is left.
+func (d *durable) tailForTime(p log.Partition, from, ms int64) (batch []byte, next int64) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	v, ps := d.mu.partitions[p], d.mu.state.partitions[p]
+	if v == nil || ps == nil || from >= ps.next {
+		return nil, -1
+	}
+	i := v.find(from)
+	if i < 0 {
+		return nil, from
+	}
+	for ; i < len(v.tail); i++ {
+		if t := &v.tail[i]; t.maxTimestamp >= ms && t.next > from {
+			return t.bytes, t.next
+		}
+	}
+	return nil, -1
+}
+
 func unixNano(ns int64) time.Time { return time.Unix(0, ns).UTC() }

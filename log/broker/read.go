@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"slices"
 	"sort"
 	"time"
 
@@ -45,7 +46,7 @@ func (b *Broker) Read(ctx context.Context, p log.Partition, offset int64, lim lo
 	}
 	v := d.mu.partitions[p]
 	if i := v.find(offset); i >= 0 {
-		batches := v.tail[i:]
+		batches := slices.Clone(v.tail[i:reach(v.tail, i, maxBytes)]) // what leaves the tail is cleared there
 		d.mu.RUnlock()
 		return readTail(batches, offset, maxBytes), nil
 	}
@@ -82,7 +83,7 @@ func readTail(batches []tailBatch, offset int64, maxBytes int) []byte {
 				return out
 			}
 			if out == nil {
-				out = make([]byte, 0, min(maxBytes, tailSize(batches[i:], maxBytes))+n)
+				out = make([]byte, 0, min(maxBytes, tailSize(batches[i:]))+n)
 			}
 			out = append(out, rest[:n]...)
 			rest = rest[n:]
@@ -91,12 +92,20 @@ func readTail(batches []tailBatch, offset int64, maxBytes int) []byte {
 	return out
 }
 
-// tailSize is the bytes of batches, as far as maxBytes needs them counted.
-func tailSize(batches []tailBatch, maxBytes int) (size int) {
-	for i := 0; i < len(batches) && size < maxBytes; i++ {
+// tailSize is the bytes of batches.
+func tailSize(batches []tailBatch) (size int) {
+	for i := range batches {
 		size += len(batches[i].bytes)
 	}
 	return size
+}
+
+// reach is the end of the batches from i on that fill maxBytes: at least one, and one more than fits.
+func reach(batches []tailBatch, i, maxBytes int) int {
+	for size := 0; i < len(batches) && size <= maxBytes; i++ {
+		size += len(batches[i].bytes)
+	}
+	return i
 }
 
 // ReadFrom: see log.Log. Near the end it gives what is in memory, with attachments; older entries come from the
@@ -304,40 +313,36 @@ func (b *Broker) OffsetForTime(p log.Partition, ms int64) (offset, timestamp int
 		d.mu.RUnlock()
 		return 0, 0, admission.UnknownPartition(p)
 	}
-	start := ps.start
-	var store *segment.Store
-	var tail []tailBatch
-	if v := d.mu.partitions[p]; v != nil {
-		store, tail = v.store, v.tail
-	}
+	from := ps.start
 	d.mu.RUnlock()
-	flushed := int64(0)
-	if store != nil {
-		offset, timestamp, ok, err := store.OffsetForTime(ms, start)
-		if err != nil || ok {
-			return offset, timestamp, err
+	for {
+		if store := d.store(p); store != nil {
+			end := store.End()
+			offset, timestamp, ok, err := store.OffsetForTime(ms, from)
+			if err != nil || ok {
+				return offset, timestamp, err
+			}
+			from = max(from, end)
 		}
-		flushed = store.End()
-	}
-	for i := range tail {
-		if tail[i].next <= flushed || tail[i].maxTimestamp < ms {
-			continue
-		}
-		for rest := tail[i].bytes; len(rest) > 0; {
+		batch, next := d.tailForTime(p, from, ms)
+		for rest := batch; len(rest) > 0; {
 			h, err := record.ParseHeader(rest)
 			if err != nil {
 				return 0, 0, err
 			}
-			if h.MaxTimestamp >= ms && h.LastOffset() >= start {
-				offset, timestamp, ok, err := segment.FirstAt(h.Bytes, ms, start)
+			if h.MaxTimestamp >= ms && h.LastOffset() >= from {
+				offset, timestamp, ok, err := segment.FirstAt(h.Bytes, ms, from)
 				if err != nil || ok {
 					return offset, timestamp, err
 				}
 			}
 			rest = rest[len(h.Bytes):]
 		}
+		if next < 0 {
+			return -1, -1, nil
+		}
+		from = next
 	}
-	return -1, -1, nil
 }
 
 // PositionOf: see log.Log. A partition without records at or below offset gives the zero Position.
