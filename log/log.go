@@ -142,6 +142,8 @@ type Bounds struct {
 type ReadLimit struct {
 	// MaxBytes is the size wanted; the first batch is returned even when it is larger (KIP-74). 0: 1 MiB.
 	MaxBytes int
+	// Memory gives the bytes, n or more of them, that what is read is put in; nil: they are made.
+	Memory func(n int) []byte
 }
 
 // Log is a durable, partitioned, totally ordered log. All methods are safe for concurrent use.

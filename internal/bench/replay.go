@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -127,7 +128,7 @@ func replayOne(ctx context.Context, address string, frame []byte, left *atomic.I
 	g.Go(func() error {
 		r := bufio.NewReaderSize(c, 64<<10)
 		for at := range sent {
-			answer, err := readFrame(r)
+			answer, err := readFrame(r, nil)
 			if err != nil {
 				return err
 			}
@@ -144,8 +145,8 @@ func replayOne(ctx context.Context, address string, frame []byte, left *atomic.I
 // maxAnswer bounds an answer's frame.
 const maxAnswer = 256 << 20
 
-// readFrame reads one answer without its length.
-func readFrame(r io.Reader) ([]byte, error) {
+// readFrame reads one answer without its length, into p where it has room.
+func readFrame(r io.Reader, p []byte) ([]byte, error) {
 	var size [4]byte
 	if _, err := io.ReadFull(r, size[:]); err != nil {
 		return nil, err
@@ -154,7 +155,7 @@ func readFrame(r io.Reader) ([]byte, error) {
 	if n < 5 || n > maxAnswer {
 		return nil, errs.New(errs.Corrupt, "an answer of %d bytes", n)
 	}
-	p := make([]byte, n)
+	p = slices.Grow(p[:0], int(n))[:n]
 	_, err := io.ReadFull(r, p)
 	return p, err
 }
@@ -187,6 +188,7 @@ func drain(ctx context.Context, address, topic string, ends []int64) (bytes int6
 	defer stop()
 	r := bufio.NewReaderSize(c, 1<<20)
 	next := make([]int64, len(ends))
+	var answer []byte
 	for {
 		q := kmsg.NewPtrFetchRequest()
 		q.Version, q.MaxWaitMillis, q.MinBytes, q.MaxBytes, q.SessionEpoch = 11, 500, 1, 50<<20, -1
@@ -206,8 +208,7 @@ func drain(ctx context.Context, address, topic string, ends []int64) (bytes int6
 		if _, err := c.Write(kmsg.NewRequestFormatter(kmsg.FormatterClientID("drain")).AppendRequest(nil, q, 0)); err != nil {
 			return 0, err
 		}
-		answer, err := readFrame(r)
-		if err != nil {
+		if answer, err = readFrame(r, answer); err != nil {
 			return 0, err
 		}
 		got, err := takeFetched(answer, next)

@@ -76,7 +76,7 @@ func (t *transactor) ask(q kmsg.Request, a kmsg.Response) error {
 	if _, err := t.conn.Write(kmsg.NewRequestFormatter(kmsg.FormatterClientID("transact")).AppendRequest(nil, q, 0)); err != nil {
 		return err
 	}
-	answer, err := readFrame(t.read)
+	answer, err := readFrame(t.read, nil)
 	if err != nil {
 		return err
 	}

@@ -48,11 +48,11 @@ func (b *Broker) Read(ctx context.Context, p log.Partition, offset int64, lim lo
 	if i := v.find(offset); i >= 0 {
 		batches := slices.Clone(v.tail[i:reach(v.tail, i, maxBytes)]) // what leaves the tail is cleared there
 		d.mu.RUnlock()
-		return readTail(batches, offset, maxBytes), nil
+		return readTail(batches, offset, maxBytes, lim.Memory), nil
 	}
 	store := v.store
 	d.mu.RUnlock()
-	out, err := store.Read(offset, maxBytes)
+	out, err := store.Read(offset, maxBytes, lim.Memory)
 	if err != nil || len(out) == 0 {
 		bounds, berr := d.bounds(p)
 		switch {
@@ -66,7 +66,7 @@ func (b *Broker) Read(ctx context.Context, p log.Partition, offset int64, lim lo
 }
 
 // readTail copies whole record batches from memory, from the one that holds offset on.
-func readTail(batches []tailBatch, offset int64, maxBytes int) []byte {
+func readTail(batches []tailBatch, offset int64, maxBytes int, memory func(n int) []byte) []byte {
 	var out []byte
 	for i := range batches {
 		for rest := batches[i].bytes; len(rest) > 0; {
@@ -83,7 +83,12 @@ func readTail(batches []tailBatch, offset int64, maxBytes int) []byte {
 				return out
 			}
 			if out == nil {
-				out = make([]byte, 0, min(maxBytes, tailSize(batches[i:]))+n)
+				size := min(maxBytes, tailSize(batches[i:])) + n
+				if memory != nil {
+					out = memory(size)[:0]
+				} else {
+					out = make([]byte, 0, size)
+				}
 			}
 			out = append(out, rest[:n]...)
 			rest = rest[n:]

@@ -210,6 +210,7 @@ func (c *conn) answer(ctx context.Context, p pending) error {
 	defer func() {
 		c.server.frames.give(p.request.held)
 		c.server.fetches.give(p.request.reading)
+		p.request.borrowed.giveBack()
 	}()
 	began := clock.System{}.Now()
 	a, err := p.finish(ctx)

@@ -13,7 +13,7 @@ import (
 )
 
 // fetchBytes bounds one answer (fetch.max.bytes of the broker); the first batch is given even when it is larger (KIP-74).
-const fetchBytes = 55 << 20
+const fetchBytes = 8 << 20
 
 // fetch answers with what the partitions have, or waits until they have MinBytes or MaxWait is over.
 func (s *Server) fetch(ctx context.Context, r *request, q *kmsg.FetchRequest) answer {
@@ -23,6 +23,7 @@ func (s *Server) fetch(ctx context.Context, r *request, q *kmsg.FetchRequest) an
 		return answer{body: f.encode(r.version)}
 	}
 	wanted := f.resolve(r.version)
+	r.borrowed.from = &s.buffers
 	f.read(ctx)
 	if f.bytes >= int(q.MinBytes) || f.failed || q.MaxWaitMillis <= 0 {
 		return f.finish()
@@ -126,6 +127,7 @@ func (f *fetching) read(ctx context.Context) {
 	f.bytes, f.failed = 0, false
 	f.server.fetches.give(f.frame.reading)
 	f.frame.reading = 0
+	f.frame.borrowed.giveBack()
 	maximum := fetchBytes
 	if f.request.MaxBytes > 0 {
 		maximum = min(maximum, int(f.request.MaxBytes))
@@ -161,7 +163,7 @@ func (f *fetching) readOne(ctx context.Context, p *fetched, want *kmsg.FetchRequ
 		stable = before.Stable
 	}
 	if room = min(room, max(1, int(want.PartitionMaxBytes))); room > 0 && f.take(ctx, room) {
-		p.records, err = f.server.log.Read(ctx, p.partition, want.FetchOffset, log.ReadLimit{MaxBytes: room})
+		p.records, err = f.server.log.Read(ctx, p.partition, want.FetchOffset, log.ReadLimit{MaxBytes: room, Memory: f.frame.borrowed.take})
 		if f.request.IsolationLevel == readCommitted {
 			p.records = below(p.records, stable)
 			p.aborted = append([]log.AbortedTxn{}, f.server.log.Aborted(p.partition, want.FetchOffset, stable)...)

@@ -58,8 +58,9 @@ type request struct {
 	correlation  int32
 	clientID     string
 	body         []byte
-	held         int64 // bytes of the server's budget, until it is answered
-	reading      int64 // bytes of the server's budget for what a fetch has read, until it is answered
+	held         int64    // bytes of the server's budget, until it is answered
+	reading      int64    // bytes of the server's budget for what a fetch has read, until it is answered
+	borrowed     borrowed // what a fetch has read, until it is answered
 	conn         *conn
 	principal    access.Principal // who the connection spoke for when it sent the request
 	began        time.Time        // when it had been read

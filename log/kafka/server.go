@@ -114,6 +114,7 @@ type Server struct {
 	decoding    *budget // bytes that decoding may take, see decodeFactor
 	sessions    *fetchSessions
 	fetches     *budget // bytes of answers to fetches that were not sent yet
+	buffers     buffers // for what they read
 
 	mu struct {
 		sync.Mutex

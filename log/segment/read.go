@@ -9,14 +9,15 @@ import (
 )
 
 // Read gives whole batches from the one that holds offset on, about maxBytes of them, at least one; where cleaning has
-// removed the record, from the next one that is there. It gives nothing when offset is not in the Store.
-func (s *Store) Read(offset int64, maxBytes int) ([]byte, error) {
+// removed the record, from the next one that is there. It gives nothing when offset is not in the Store. memory gives the
+// bytes to read into, nil: they are made.
+func (s *Store) Read(offset int64, maxBytes int, memory func(n int) []byte) ([]byte, error) {
 	for {
 		f, size := s.find(offset)
 		if f == nil {
 			return nil, nil
 		}
-		p, err := f.read(offset, size, maxBytes)
+		p, err := f.read(offset, size, maxBytes, memory)
 		f.release()
 		if err != nil || p != nil {
 			return p, err
@@ -30,8 +31,8 @@ func (s *Store) Read(offset int64, maxBytes int) ([]byte, error) {
 	}
 }
 
-func (f *file) read(offset, size int64, maxBytes int) ([]byte, error) {
-	p, at, err := f.seek(offset, size, int64(maxBytes)+IndexInterval)
+func (f *file) read(offset, size int64, maxBytes int, memory func(n int) []byte) ([]byte, error) {
+	p, at, err := f.seek(offset, size, int64(maxBytes)+IndexInterval, memory)
 	if err != nil || p == nil {
 		return nil, err
 	}
@@ -39,9 +40,12 @@ func (f *file) read(offset, size int64, maxBytes int) ([]byte, error) {
 }
 
 // seek gives a piece of the file that begins with the batch which holds offset, or the next one; nil at the file's end.
-func (f *file) seek(offset, size, piece int64) (p []byte, at int64, err error) {
+func (f *file) seek(offset, size, piece int64, memory func(n int) []byte) (p []byte, at int64, err error) {
 	at = int64(f.search(func(e indexEntry) bool { return e.offset <= offset }).position)
-	if p, err = f.readAt(nil, at, min(piece, size-at)); err != nil {
+	if piece = min(piece, size-at); memory != nil {
+		p = memory(int(piece))
+	}
+	if p, err = f.readAt(p, at, piece); err != nil {
 		return nil, 0, err
 	}
 	// Walk to the batch that holds the offset, reading on where it lies behind the piece.
@@ -129,7 +133,7 @@ func (s *Store) ReadRange(base, next int64) ([]byte, error) {
 		return nil, nil
 	}
 	defer f.release()
-	p, at, err := f.seek(base, size, IndexInterval)
+	p, at, err := f.seek(base, size, IndexInterval, nil)
 	if err != nil || p == nil {
 		return nil, err
 	}

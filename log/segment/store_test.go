@@ -50,7 +50,7 @@ func check(t *testing.T, s *Store, all []written) {
 	t.Helper()
 	for _, w := range all {
 		for off := w.base; off < w.base+int64(w.records); off++ {
-			p, err := s.Read(off, 1)
+			p, err := s.Read(off, 1, nil)
 			if err != nil || !bytes.Equal(p, w.bytes) {
 				t.Fatalf("offset %d: %v, %d bytes of %d", off, err, len(p), len(w.bytes))
 			}
@@ -131,7 +131,7 @@ func TestStore(t *testing.T) {
 	if s, err = Open(opts, synced); err != nil {
 		t.Fatal(err)
 	}
-	p, err := s.Read(all[100].base, 1)
+	p, err := s.Read(all[100].base, 1, nil)
 	if err != nil || !bytes.Equal(p, all[100].bytes) {
 		t.Fatalf("after the index was lost: %v", err)
 	}
@@ -146,7 +146,7 @@ func TestReadLimit(t *testing.T) {
 		var got []byte
 		next := int64(0)
 		for next < s.End() {
-			p, err := s.Read(next, limit)
+			p, err := s.Read(next, limit, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -189,13 +189,13 @@ func TestDamage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Read(w.base, 1); !errs.Is(err, errs.Corrupt) {
+	if _, err := s.Read(w.base, 1, nil); !errs.Is(err, errs.Corrupt) {
 		t.Fatalf("read of a damaged batch: %v", err)
 	}
 	if _, err := s.ReadPlace(w.base, w.place.Position, int64(len(w.bytes))); !errs.Is(err, errs.Corrupt) {
 		t.Fatalf("read of a damaged place: %v", err)
 	}
-	if _, err := s.Read(all[24].base, 1); err != nil {
+	if _, err := s.Read(all[24].base, 1, nil); err != nil {
 		t.Fatalf("the batch before: %v", err)
 	}
 	found := ""
