@@ -162,9 +162,11 @@ func (s *Server) checkProduced(topic log.Topic, settings settings, records []byt
 }
 
 func (s *Server) checkBatch(topic log.Topic, settings settings, b record.Batch) error {
-	switch {
-	case b.Control():
+	if b.Control() {
 		return &fault{kerr.InvalidRecord, "clients may not write control batches"}
+	}
+	if err := b.ValidateFrame(); err != nil {
+		return err
 	}
 	now := s.options.Clock.Now().UnixMilli()
 	if !settings.logAppendTime && ((settings.maxAfter >= 0 && b.MaxTimestamp > now && b.MaxTimestamp-now > settings.maxAfter) ||

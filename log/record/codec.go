@@ -115,6 +115,34 @@ func decompress(dst []byte, c Codec, p []byte) ([]byte, error) {
 
 var errBomb = errors.New("over limit.Decompressed")
 
+// Of an lz4 frame's descriptor (lz4_Frame_format.md 1.6): its magic number, and the bits of its first two bytes that have one
+// value in each frame that Kafka's readers know. They know no dependent blocks, no dictionaries, and sizes of blocks from 64 KiB on.
+const (
+	lz4Magic                  = 0x184d2204
+	lz4FlagsMask, lz4Flags    = 0xe3, 0x60 // version 1, independent blocks, a reserved bit, no dictionary
+	lz4BlockMask, lz4Block    = 0xcf, 0x40 // sizes 4 to 7, reserved bits
+	lz4DescriptorWithoutSizes = 7          // bytes, with the magic number
+)
+
+// ValidateFrame checks that what the batch's records are compressed into begins as Kafka's readers want it, without unfolding
+// anything: an lz4 frame may be of a kind that others can read and Java's consumers cannot. Errors are ErrInvalidRecord.
+func (b *Batch) ValidateFrame() error {
+	if b.Codec() != LZ4 {
+		return nil
+	}
+	frame := b.Bytes[HeaderSize:]
+	switch {
+	case len(frame) < lz4DescriptorWithoutSizes || binary.LittleEndian.Uint32(frame) != lz4Magic:
+		return invalid("the records are no lz4 frame")
+	case frame[4]&lz4FlagsMask != lz4Flags || frame[5]&lz4BlockMask != lz4Block:
+		return invalid("the lz4 frame has dependent blocks, a dictionary or block sizes that Kafka's clients cannot read (flags %02x %02x)", frame[4], frame[5])
+	}
+	if ok, err := lz4.ValidFrameHeader(frame); !ok {
+		return invalid("the lz4 frame's descriptor is damaged: %v", err)
+	}
+	return nil
+}
+
 // readBounded appends all that r gives, growing dst as bytes really come.
 func readBounded(dst []byte, r io.Reader) ([]byte, error) {
 	for {
