@@ -52,8 +52,9 @@ var rules = map[int16]rule{
 	33:                  {topic: access.AlterConfigs, cluster: access.AlterConfigs},
 	35:                  {cluster: access.Describe}, // DescribeLogDirs
 	saslAuthenticateKey: {},
-	37:                  {topic: access.Alter},  // CreatePartitions
-	42:                  {group: access.Delete}, // DeleteGroups
+	37:                  {topic: access.Alter},   // CreatePartitions
+	42:                  {group: access.Delete},  // DeleteGroups
+	43:                  {cluster: access.Alter}, // ElectLeaders
 	44:                  {topic: access.AlterConfigs, cluster: access.AlterConfigs},
 	47:                  {group: access.Delete, topic: access.Read},     // OffsetDelete
 	48:                  {cluster: access.DescribeConfigs},              // DescribeClientQuotas
@@ -177,6 +178,8 @@ func (s *Server) refused(r *request, q kmsg.Request) kmsg.Response {
 		for range q.(*kmsg.DeleteACLsRequest).Filters {
 			a.Results = append(a.Results, kmsg.DeleteACLsResponseResult{ErrorCode: code, ErrorMessage: text})
 		}
+	case *kmsg.ElectLeadersResponse:
+		refuseElection(q.(*kmsg.ElectLeadersRequest), a, code, text)
 	case *kmsg.DescribeLogDirsResponse:
 		a.ErrorCode = code
 	case *kmsg.DescribeClientQuotasResponse:
@@ -249,7 +252,7 @@ func (s *Server) refusal(r *request, q kmsg.Request) (code int16, text *string) 
 		if code = txn(q.TransactionalID); code == 0 {
 			code = group(q.Group)
 		}
-	case *kmsg.DescribeACLsRequest, *kmsg.CreateACLsRequest, *kmsg.DeleteACLsRequest, *kmsg.DescribeLogDirsRequest,
+	case *kmsg.DescribeACLsRequest, *kmsg.CreateACLsRequest, *kmsg.DeleteACLsRequest, *kmsg.DescribeLogDirsRequest, *kmsg.ElectLeadersRequest,
 		*kmsg.DescribeClientQuotasRequest, *kmsg.AlterClientQuotasRequest,
 		*kmsg.DescribeUserSCRAMCredentialsRequest, *kmsg.AlterUserSCRAMCredentialsRequest:
 		if !s.mayCluster(r) {

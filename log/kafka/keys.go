@@ -63,6 +63,7 @@ func init() {
 		saslAuthenticateKey: {0, 2, 2, (*Server).beginSASLAuthenticate},
 		37:                  {0, 3, 2, decoded((*Server).createPartitions)},
 		42:                  {0, 2, 2, decoded((*Server).deleteGroups)},
+		43:                  {0, 2, 2, decoded((*Server).electLeaders)},
 		44:                  {0, 1, 1, decoded((*Server).incrementalAlterConfigs)},
 		47:                  {0, 0, 1, decoded((*Server).offsetDelete)},
 		48:                  {0, 1, 1, decoded((*Server).describeClientQuotas)},

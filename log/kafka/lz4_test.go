@@ -2,16 +2,13 @@ package kafka
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"testing"
-	"time"
 
 	"github.com/pierrec/lz4/v4"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/miracledb/miracledb/internal/testenv"
 	"github.com/miracledb/miracledb/log/record"
 )
 
@@ -42,20 +39,7 @@ func lz4Batch(t *testing.T, flags, block byte, change func(frame []byte)) []byte
 // An lz4 frame that Java's consumers cannot read is refused at produce, as Kafka refuses it: among them one with dependent
 // blocks, which liblz4's own tool makes. What Kafka takes is taken.
 func TestGotchaLZ4Frames(t *testing.T) {
-	l, catalog := newLog(t)
-	if _, err := catalog.CreateTopic(context.Background(), "t", 1, nil); err != nil {
-		t.Fatal(err)
-	}
-	brokers := map[string]string{"ours": serve(t, l, catalog)}
-	if testenv.Conformance() {
-		brokers["Kafka 4.3.1"] = testenv.Kafka(t)
-		create := kmsg.NewPtrCreateTopicsRequest()
-		create.SetVersion(5)
-		create.Topics = []kmsg.CreateTopicsRequestTopic{{Topic: "t", NumPartitions: 1, ReplicationFactor: 1}}
-		if a := dial(t, brokers["Kafka 4.3.1"]).ask(create).(*kmsg.CreateTopicsResponse); a.Topics[0].ErrorCode != 0 {
-			t.Fatalf("%+v", a)
-		}
-	}
+	brokers := besideKafka(t, 1)
 	for _, c := range []struct {
 		name    string
 		records []byte
@@ -73,13 +57,7 @@ func TestGotchaLZ4Frames(t *testing.T) {
 	} {
 		for broker, address := range brokers {
 			p := dial(t, address)
-			ask := func() kmsg.ProduceResponseTopicPartition {
-				return p.ask(produce(9, "t", 0, bytes.Clone(c.records))).(*kmsg.ProduceResponse).Topics[0].Partitions[0]
-			}
-			got := ask()
-			for begun := time.Now(); got.ErrorCode == kerr.UnknownTopicOrPartition.Code && time.Since(begun) < 30*time.Second; got = ask() {
-				time.Sleep(100 * time.Millisecond) // Kafka's topic is on its way
-			}
+			got := p.ask(produce(9, "t", 0, bytes.Clone(c.records))).(*kmsg.ProduceResponse).Topics[0].Partitions[0]
 			code := kerr.TypedErrorForCode(got.ErrorCode)
 			if broker != "ours" && code == kerr.UnknownServerError {
 				code = kerr.InvalidRecord // Kafka trips over the frame: no retry either, and no reason given

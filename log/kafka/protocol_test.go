@@ -120,6 +120,8 @@ func fill(q kmsg.Request, topic log.Topic) {
 		q.TransactionalIDs = []string{"tx"}
 	case *kmsg.CreatePartitionsRequest:
 		q.Topics = []kmsg.CreatePartitionsRequestTopic{{Topic: "t", Count: 1}}
+	case *kmsg.ElectLeadersRequest:
+		q.Topics = []kmsg.ElectLeadersRequestTopic{{Topic: "t", Partitions: []int32{0, 9}}}
 	case *kmsg.ApiVersionsRequest:
 		q.ClientSoftwareName, q.ClientSoftwareVersion = "peer", "1.0"
 	case *kmsg.DescribeClusterRequest:
