@@ -25,6 +25,14 @@ test: ## everything a clean machine can run; says what is missing
 conformance: ## the long suite: kills, cuts, thousands of generated queries, every client
 	@MIRACLEDB_CONFORMANCE=1 $(GO) test -timeout 120m ./...
 
+FUZZTIME ?= 5s
+FUZZDIR  ?= .
+fuzz: ## every fuzz target under FUZZDIR for FUZZTIME
+	@grep -ro --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' $(FUZZDIR) | sort | while IFS=: read -r file target; do \
+		echo "$${file%/*} $${target#func }"; \
+		$(GO) test -run '^$$' -fuzz "^$${target#func }\$$" -fuzztime $(FUZZTIME) "./$${file%/*}" </dev/null >.fuzz.out 2>&1 || { cat .fuzz.out; exit 1; }; \
+	done && rm -f .fuzz.out
+
 bench: build
 	@$(BIN) bench flights --data-file ../shared/data/flights-3m.parquet
 	@$(BIN) bench pgbench

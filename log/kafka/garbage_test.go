@@ -6,13 +6,19 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 	"io"
+	"maps"
+	"math/rand/v2"
 	"net"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/miracledb/miracledb/internal/testenv"
+	"github.com/miracledb/miracledb/log"
 	"github.com/miracledb/miracledb/log/record"
 )
 
@@ -60,16 +66,46 @@ func TestGarbage(t *testing.T) {
 	}
 }
 
-// A request that is cut at any byte, its length made to fit or not, ends the connection or is answered.
+// everyRequest visits a request of each version of each key that is served, with its bytes.
+func everyRequest(topic log.Topic, visit func(q kmsg.Request, whole []byte)) {
+	for _, key := range slices.Sorted(maps.Keys(apis)) {
+		for version := apis[key].min; version <= apis[key].max; version++ {
+			q := kmsg.RequestForKey(key)
+			q.SetVersion(version)
+			fill(q, topic)
+			visit(q, kmsg.NewRequestFormatter(kmsg.FormatterClientID("c")).AppendRequest(nil, q, 1))
+		}
+	}
+}
+
+// A request of any key and version that is cut at any byte ends the connection, and nothing is answered: whether its length was
+// made to fit or promises more.
 func TestCutAtEveryByte(t *testing.T) {
+	s, topic := scripted(t)
+	everyRequest(topic, func(q kmsg.Request, whole []byte) {
+		for cut := range len(whole) {
+			short := bytes.Clone(whole[:cut])
+			for _, fits := range []bool{false, cut >= 4} {
+				if fits {
+					binary.BigEndian.PutUint32(short, uint32(cut-4))
+				}
+				if n := play(t, s, short, fits); n != 0 {
+					t.Errorf("%T version %d cut at %d, length fits: %v: %d bytes were answered", q, q.GetVersion(), cut, fits, n)
+				}
+			}
+		}
+	})
+}
+
+// The same over real connections, at the highest versions.
+func TestCutConnections(t *testing.T) {
 	l, catalog := newLog(t)
 	address := serve(t, l, catalog)
 	topic, _ := catalog.CreateTopic(context.Background(), "t", 1, nil)
-	for key, served := range apis {
-		q := kmsg.RequestForKey(key)
-		q.SetVersion(served.max)
-		fill(q, topic)
-		whole := kmsg.NewRequestFormatter().AppendRequest(nil, q, 1)
+	everyRequest(topic, func(q kmsg.Request, whole []byte) {
+		if q.GetVersion() != apis[q.Key()].max {
+			return
+		}
 		for cut := range len(whole) {
 			p := dial(t, address)
 			short := bytes.Clone(whole[:cut])
@@ -84,7 +120,88 @@ func TestCutAtEveryByte(t *testing.T) {
 			}
 			p.conn.Close()
 		}
+	})
+}
+
+// A frame of 30 bytes that claims 2^32-1 tagged fields, which anybody may send, costs no time: kmsg before v1.15.1 counted them down.
+func TestManyTags(t *testing.T) {
+	s, topic := scripted(t)
+	everyRequest(topic, func(q kmsg.Request, whole []byte) {
+		if !q.IsFlexible() || q.Key() == saslHandshakeKey {
+			return
+		}
+		whole = append(whole[:len(whole)-1], 0xff, 0xff, 0xff, 0xff, 0x0f) // the last byte is that there are none
+		binary.BigEndian.PutUint32(whole, uint32(len(whole)-4))
+		begun := time.Now()
+		if n := play(t, s, whole, true); n != 0 {
+			t.Errorf("%T version %d: %d bytes were answered", q, q.GetVersion(), n)
+		}
+		if took := time.Since(begun); took > 2*time.Second {
+			t.Fatalf("%T version %d: took %v", q, q.GetVersion(), took)
+		}
+	})
+}
+
+// Requests of every key and version with bytes changed at random: whatever they mean then, no panic, and the connection ends.
+func TestMutations(t *testing.T) {
+	rounds := 40
+	if testenv.Conformance() {
+		rounds = 2000
 	}
+	s, topic := scripted(t)
+	everyRequest(topic, func(q kmsg.Request, whole []byte) {
+		random := rand.New(rand.NewPCG(uint64(q.Key()), uint64(q.GetVersion())))
+		for range rounds {
+			changed := bytes.Clone(whole)
+			for range 1 + random.IntN(4) {
+				changed[4+random.IntN(len(changed)-4)] = byte(random.Uint32())
+			}
+			took := time.Hour
+			for try := 0; try < 2 && took > 5*time.Second; try++ { // the machine may have stood still once
+				begun := time.Now()
+				play(t, s, changed, false)
+				took = time.Since(begun)
+			}
+			if took > 5*time.Second {
+				t.Errorf("%T version %d, %x: took %v", q, q.GetVersion(), changed, took)
+			}
+		}
+	})
+}
+
+// scripted makes a server over a log in memory with a topic t, for play.
+func scripted(t testing.TB) (*Server, log.Topic) {
+	t.Helper()
+	l := newMemLog()
+	topic, err := l.CreateTopic(context.Background(), "t", 1, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return scriptedOver(t, l), topic
+}
+
+func scriptedOver(t testing.TB, l *memLog) *Server {
+	t.Helper()
+	s, err := Open(context.Background(), Options{Log: l, Catalog: l, ClusterID: "f", Report: func(err error) { t.Error(err) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// play has a connection's client say what is in in, and gives the bytes of the answers; one that lingers waits a moment for them
+// before it goes. All memory of requests must be given back.
+func play(t testing.TB, s *Server, in []byte, lingers bool) (answered int64) {
+	t.Helper()
+	client := &script{in: bytes.NewReader(in), lingers: lingers}
+	newConn(s, client).serve(context.Background())
+	for name, b := range map[string]*budget{"frames": s.frames, "decoding": s.decoding, "fetches": s.fetches} {
+		if !b.free.TryAcquire(b.size) {
+			t.Errorf("%s: memory was not given back", name)
+		}
+		b.free.Release(b.size)
+	}
+	return client.written.Load()
 }
 
 // Who finds no memory waits for it; many produces and fetches at once are all answered.
@@ -116,15 +233,23 @@ func TestBudget(t *testing.T) {
 	all.Wait()
 }
 
-// script is a connection whose client says what the fuzzer wants and reads nothing.
+// script is a connection whose client says what the test wants and looks at nothing that it is told.
 type script struct {
-	io.Reader
-	closed chan struct{}
-	once   sync.Once
+	in      io.Reader
+	lingers bool
+	written atomic.Int64
 }
 
-func (s *script) Write(p []byte) (int, error)      { return len(p), nil }
-func (s *script) Close() error                     { s.once.Do(func() { close(s.closed) }); return nil }
+func (s *script) Read(p []byte) (int, error) {
+	n, err := s.in.Read(p)
+	if err != nil && s.lingers {
+		time.Sleep(200 * time.Millisecond)
+	}
+	return n, err
+}
+
+func (s *script) Write(p []byte) (int, error)      { s.written.Add(int64(len(p))); return len(p), nil }
+func (s *script) Close() error                     { return nil }
 func (s *script) LocalAddr() net.Addr              { return &net.TCPAddr{} }
 func (s *script) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
 func (s *script) SetDeadline(time.Time) error      { return nil }
@@ -135,14 +260,7 @@ func (s *script) SetWriteDeadline(time.Time) error { return nil }
 func FuzzConnection(f *testing.F) {
 	l := newMemLog()
 	topic, _ := l.CreateTopic(context.Background(), "t", 1, nil)
-	for key, served := range apis {
-		for _, version := range []int16{served.min, served.max} {
-			q := kmsg.RequestForKey(key)
-			q.SetVersion(version)
-			fill(q, topic)
-			f.Add(kmsg.NewRequestFormatter(kmsg.FormatterClientID("f")).AppendRequest(nil, q, 1))
-		}
-	}
+	everyRequest(topic, func(_ kmsg.Request, whole []byte) { f.Add(whole) })
 	var b record.Builder
 	b.Add(1, nil, []byte("value"))
 	records, _ := b.Build()
@@ -152,16 +270,6 @@ func FuzzConnection(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in []byte) {
 		l := newMemLog()
 		l.topics["t"] = topic
-		s, err := Open(context.Background(), Options{Log: l, Catalog: l, ClusterID: "f", Report: func(err error) { t.Error(err) }})
-		if err != nil {
-			t.Fatal(err)
-		}
-		c := newConn(s, &script{Reader: bytes.NewReader(in), closed: make(chan struct{})})
-		c.serve(context.Background())
-		for name, b := range map[string]*budget{"frames": s.frames, "decoding": s.decoding, "fetches": s.fetches} {
-			if !b.free.TryAcquire(b.size) {
-				t.Errorf("%s: memory was not given back", name)
-			}
-		}
+		play(t, scriptedOver(t, l), in, false)
 	})
 }

@@ -82,6 +82,9 @@ func (s *Server) beginProduce(ctx context.Context, r *request) (finisher, error)
 		}
 		p.response.Topics = append(p.response.Topics, t)
 	}
+	if flexible {
+		w.tags()
+	}
 	if w.bad {
 		return nil, errs.New(errs.Invalid, "kafka: a Produce request is cut short")
 	}
