@@ -194,8 +194,8 @@ func (a *applier) entry(ctx context.Context, t *tick, e *log.Entry) error {
 	}
 	snap := a.o.Catalog.Current()
 	related := func(topic log.TopicID) bool {
-		_, ok := snap.ByTopic(topic)
-		return ok && topic != log.CatalogTopicID
+		rel, ok := snap.ByTopic(topic)
+		return ok && topic != log.CatalogTopicID && (rel.Kind == catalog.Table || rel.Kind == catalog.Stream)
 	}
 	// The records of a Kafka transaction take effect with the append that commits it.
 	return record.Effects(ctx, a.o.Log, e, related, func(b log.PartitionBatch) error {

@@ -14,13 +14,13 @@ import (
 
 // durable is what readers see: the state at the durable end, the newest entries in memory, and the segments behind.
 type durable struct {
-	keep int64 // bytes of entries that stay in memory although segments have them
+	keep int64 // bytes of memory of entries that stay although segments have them
 
 	mu struct {
 		sync.RWMutex
 		state      *state
 		tail       []tailEntry // dense sequences up to state.sequence
-		bytes      int64       // of tail
+		bytes      int64       // of memory that tail takes
 		applied    uint64      // sequence up to which segments and commit index have it
 		partitions map[log.Partition]*partitionView
 		changed    chan struct{} // closed when the end moves
@@ -31,7 +31,17 @@ type durable struct {
 type tailEntry struct {
 	entry log.Entry
 	parts []part
-	size  int64
+	size  int64 // bytes of its batches
+}
+
+// entryMemory and batchMemory are about what an entry and each of its batches take in memory beside their bytes.
+const (
+	entryMemory = 512
+	batchMemory = 320
+)
+
+func (e *tailEntry) memory() int64 {
+	return e.size + entryMemory + int64(len(e.entry.Batches))*batchMemory
 }
 
 // partitionView is where the records of a partition are.
@@ -65,8 +75,9 @@ func (d *durable) commit(items []*item) {
 		if !it.isAppend() {
 			continue
 		}
-		d.mu.tail = append(d.mu.tail, tailEntry{it.entry, it.parts, it.size})
-		d.mu.bytes += it.size
+		e := tailEntry{it.entry, it.parts, it.size}
+		d.mu.tail = append(d.mu.tail, e)
+		d.mu.bytes += e.memory()
 		for i := range it.entry.Batches {
 			b := &it.entry.Batches[i]
 			v := d.viewLocked(b.Partition)
@@ -109,7 +120,7 @@ func (d *durable) evictLocked() {
 	n := 0
 	for n < len(d.mu.tail) && d.mu.bytes > d.keep && d.mu.tail[n].entry.Position.Sequence <= d.mu.applied {
 		e := &d.mu.tail[n]
-		d.mu.bytes -= e.size
+		d.mu.bytes -= e.memory()
 		for i := range e.entry.Batches {
 			if v := d.mu.partitions[e.entry.Batches[i].Partition]; v != nil && len(v.tail) > 0 {
 				v.tail[0] = tailBatch{}

@@ -66,3 +66,18 @@ func TestReadWhileTailMoves(t *testing.T) {
 	}
 	readers.Wait()
 }
+
+// Small entries take more memory than their bytes: the tail keeps fewer of them.
+func TestTailCountsMemory(t *testing.T) {
+	b, _ := start(t, small(vfs.NewMem(), "data"))
+	topic := logtest.CreateTopic(t, b, "t", 1, nil)
+	for range 500 {
+		commit(t, b, log.Append{Batches: []log.PartitionBatch{{Partition: log.Partition{Topic: topic.ID}, Batch: logtest.Batch(t, 1, "v")}}})
+	}
+	settle(t, b)
+	b.durable.mu.RLock()
+	defer b.durable.mu.RUnlock()
+	if n := len(b.durable.mu.tail); n == 0 || n > int(b.durable.keep/(entryMemory+batchMemory)) {
+		t.Errorf("%d small entries stay in %d bytes", n, b.durable.keep)
+	}
+}
