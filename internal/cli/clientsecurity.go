@@ -2,8 +2,6 @@ package cli
 
 import (
 	"bufio"
-	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"io"
 	"os"
@@ -13,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 
+	"github.com/miracledb/miracledb/internal/certs"
 	"github.com/miracledb/miracledb/internal/errs"
 )
 
@@ -25,18 +24,11 @@ func clientSecurity(cmd *cobra.Command) ([]kgo.Opt, error) {
 		return os.Getenv(environment(flag))
 	}
 	var options []kgo.Opt
-	if ca := value("tls-ca"); ca != "" {
-		config := &tls.Config{MinVersion: tls.VersionTLS12}
-		if ca != "system" {
-			pem, err := os.ReadFile(ca)
-			if err != nil {
-				return nil, usage{fmt.Errorf("--tls-ca: %w", err)}
-			}
-			config.RootCAs = x509.NewCertPool()
-			if !config.RootCAs.AppendCertsFromPEM(pem) {
-				return nil, usage{fmt.Errorf("--tls-ca %s has no certificate", ca)}
-			}
-		}
+	config, err := certs.Client{CA: value("tls-ca")}.Config()
+	if err != nil {
+		return nil, usage{fmt.Errorf("--tls-ca: %w", err)}
+	}
+	if config != nil {
 		options = append(options, kgo.DialTLSConfig(config))
 	}
 	user := value("user")
@@ -45,7 +37,6 @@ func clientSecurity(cmd *cobra.Command) ([]kgo.Opt, error) {
 	}
 	password := os.Getenv("MIRACLEDB_PASSWORD")
 	if file := value("password-file"); file != "" {
-		var err error
 		if password, err = passwordFrom(file); err != nil {
 			return nil, err
 		}
