@@ -3,6 +3,9 @@ package log
 import (
 	"context"
 	"maps"
+
+	"github.com/miracledb/miracledb/internal/errs"
+	"github.com/miracledb/miracledb/internal/limit"
 )
 
 // Properties are the named values of the cluster itself: what is no record of a topic and must be wherever the log is, such
@@ -24,6 +27,46 @@ func (p *Properties) With(changes map[string][]byte) *Properties {
 		}
 	}
 	return &Properties{Values: values}
+}
+
+// Bounds of the properties: they are in memory several times over, and whole in snapshots.
+const (
+	maxProperties    = 20_000
+	maxPropertyName  = 1024
+	maxPropertyValue = int(64 * limit.KiB)
+	maxPropertyBytes = int(64 * limit.MiB)
+)
+
+// Check refuses changes that are too large, or make too much of p. Errors: Limit.
+func (p *Properties) Check(changes map[string][]byte) error {
+	count, size := len(p.Values), 0
+	for name, value := range p.Values {
+		if _, replaced := changes[name]; !replaced {
+			size += len(name) + len(value)
+		}
+	}
+	for name, value := range changes {
+		if name == "" || len(name) > maxPropertyName {
+			return errs.New(errs.Limit, "the name of a property has 1 to %d bytes", maxPropertyName)
+		}
+		if len(value) > maxPropertyValue {
+			return errs.New(errs.Limit, "property %s has %d bytes, the limit is %d", name, len(value), maxPropertyValue)
+		}
+		_, known := p.Values[name]
+		switch {
+		case value == nil && known:
+			count--
+		case value != nil && !known:
+			count++
+		}
+		if value != nil {
+			size += len(name) + len(value)
+		}
+	}
+	if count > max(maxProperties, len(p.Values)) || size > maxPropertyBytes {
+		return errs.New(errs.Limit, "there would be %d properties (users, ACLs, quotas) of %d bytes, the limit is %d of %d", count, size, maxProperties, maxPropertyBytes)
+	}
+	return nil
 }
 
 // PropertyStore is the part of a Log that keeps its Properties.

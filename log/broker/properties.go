@@ -5,17 +5,7 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/miracledb/miracledb/internal/errs"
-	"github.com/miracledb/miracledb/internal/limit"
 	"github.com/miracledb/miracledb/log"
-)
-
-// Bounds of the properties: they are in memory three times over, and in every snapshot.
-const (
-	maxProperties    = 20_000
-	maxPropertyName  = 1024
-	maxPropertyValue = int(64 * limit.KiB)
-	maxPropertyBytes = int(64 * limit.MiB)
 )
 
 // propertiesChanged sets and removes properties.
@@ -88,7 +78,7 @@ func (b *Broker) ChangeProperties(ctx context.Context, decide func(*log.Properti
 		if err != nil {
 			return nil, err
 		}
-		if err := checkProperties(s.properties.Values, set); err != nil {
+		if err := s.properties.Check(set); err != nil {
 			return nil, err
 		}
 		// Without anything to set there is still something to wait for: what decide has seen may not be durable.
@@ -102,35 +92,4 @@ func (b *Broker) ChangeProperties(ctx context.Context, decide func(*log.Properti
 		return err
 	}
 	return ticket.Wait(ctx)
-}
-
-func checkProperties(have, set map[string][]byte) error {
-	count, size := len(have), 0
-	for name, value := range have {
-		if _, replaced := set[name]; !replaced {
-			size += len(name) + len(value)
-		}
-	}
-	for name, value := range set {
-		if name == "" || len(name) > maxPropertyName {
-			return errs.New(errs.Limit, "the name of a property has 1 to %d bytes", maxPropertyName)
-		}
-		if len(value) > maxPropertyValue {
-			return errs.New(errs.Limit, "property %s has %d bytes, the limit is %d", name, len(value), maxPropertyValue)
-		}
-		_, known := have[name]
-		switch {
-		case value == nil && known:
-			count--
-		case value != nil && !known:
-			count++
-		}
-		if value != nil {
-			size += len(name) + len(value)
-		}
-	}
-	if count > max(maxProperties, len(have)) || size > maxPropertyBytes {
-		return errs.New(errs.Limit, "there would be %d properties (users, ACLs, quotas) of %d bytes, the limit is %d of %d", count, size, maxProperties, maxPropertyBytes)
-	}
-	return nil
 }

@@ -324,12 +324,6 @@ func checkSizes(t *log.Topic, p []byte) error {
 	return nil
 }
 
-// Limits of properties.
-const (
-	maxProperties    = 10_000
-	maxPropertyBytes = int(64 * limit.KiB)
-)
-
 // ChangeProperties: see log.Log.
 func (l *Log) ChangeProperties(ctx context.Context, decide func(p *log.Properties) (map[string][]byte, error)) error {
 	q := &l.sequence
@@ -337,30 +331,31 @@ func (l *Log) ChangeProperties(ctx context.Context, decide func(p *log.Propertie
 		return err
 	}
 	changes, err := decide(q.mu.properties)
-	next := q.mu.properties.With(changes)
 	if err == nil {
-		err = checkProperties(next, changes)
+		err = q.mu.properties.Check(changes)
+	}
+	it := &item{properties: changes, ticket: log.NewTicket(log.Appended{})}
+	if err == nil {
+		err = it.checkRecord()
 	}
 	if err != nil || len(changes) == 0 {
 		q.mu.Unlock()
 		return err
 	}
-	q.mu.properties = next
-	it := &item{properties: changes, ticket: log.NewTicket(log.Appended{})}
+	q.mu.properties = q.mu.properties.With(changes)
 	q.queueLocked(it)
 	q.mu.Unlock()
 	return it.ticket.Wait(ctx)
 }
 
-// checkProperties refuses changes that are too large, or make too many of next.
-func checkProperties(next *log.Properties, changes map[string][]byte) error {
-	for name, v := range changes {
-		if v != nil && len(name)+len(v) > maxPropertyBytes {
-			return errs.New(errs.Limit, "property %.40q takes %d bytes, the limit is %d", name, len(name)+len(v), maxPropertyBytes)
-		}
+// checkRecord refuses properties that one record of CommitsTopic, which takes effect whole, does not hold. Errors: Limit.
+func (it *item) checkRecord() error {
+	size := 0
+	for name, v := range it.properties {
+		size += len(name) + len(v)
 	}
-	if len(next.Values) > maxProperties {
-		return errs.New(errs.Limit, "there would be %d properties, the limit is %d", len(next.Values), maxProperties)
+	if size > maxBatch {
+		return errs.New(errs.Limit, "%d bytes of properties change at once, the limit on a Kafka cluster is %d", size, maxBatch)
 	}
 	return nil
 }

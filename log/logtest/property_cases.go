@@ -46,6 +46,13 @@ func testProperties(s *suite) {
 	if err := set(map[string][]byte{"b": nil, "large": make([]byte, 1<<20)}); !errs.Is(err, errs.Limit) {
 		s.Fatalf("a large value: %v", err)
 	}
+	many := map[string][]byte{"b": nil}
+	for i := range 20_001 {
+		many[fmt.Sprint(i)] = []byte{}
+	}
+	if err := set(many); !errs.Is(err, errs.Limit) {
+		s.Fatalf("%d properties: %v", len(many), err)
+	}
 	want("b=2 c=3")
 	if s.can&Restart != 0 {
 		s.restart()
