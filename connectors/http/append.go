@@ -223,7 +223,7 @@ func partitionOf(t *log.Topic, key []byte) int32 {
 	if key == nil {
 		return 0
 	}
-	return int32(ingest.Murmur2(key)&0x7fffffff) % t.Partitions
+	return ingest.PartitionOf(key, t.Partitions)
 }
 
 func topicOf(l log.Log, name string) (log.Topic, error) {

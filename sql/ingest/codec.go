@@ -90,6 +90,7 @@ type Codec struct {
 	rowID    int // the hidden _rowid, -1: none
 	// generated says that the row decoded last has a _rowid made of its place.
 	generated bool
+	canonical []byte // scratch
 	it        record.Iterator
 }
 
@@ -190,6 +191,9 @@ func (c *Codec) Decode(batches []byte, at Place) (*Decoded, error) {
 	d := &Decoded{}
 	return d, c.each(batches, func(index int32, r record.Record) {
 		row, reason := c.decode(r, at)
+		if reason == "" {
+			reason = c.misplaced(row, r.Key, at)
+		}
 		if reason != "" {
 			d.Faults = append(d.Faults, fault(index, r, reason))
 			return

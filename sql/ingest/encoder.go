@@ -98,9 +98,7 @@ func (e *Encoder) Row(rel *catalog.Relation, key []byte, old, r row.Row) error {
 		recordKey = e.key
 	}
 	p := log.Partition{Topic: rel.Topic}
-	if n := e.partitions(rel.Topic); n > 1 {
-		p.Index = int32(Murmur2(recordKey)&0x7fffffff) % n
-	}
+	p.Index = PartitionOf(recordKey, e.partitions(rel.Topic))
 	ch := Change{Relation: rel, Key: key, Row: r}
 	if r != nil {
 		e.buf = s.json.AppendJSON(e.buf[:0], r)
@@ -146,6 +144,14 @@ func join(parts [][]byte) []byte {
 		return parts[0]
 	}
 	return slices.Concat(parts...)
+}
+
+// PartitionOf is where Kafka's Java client puts a key in a topic of n partitions.
+func PartitionOf(key []byte, n int32) int32 {
+	if n <= 1 {
+		return 0
+	}
+	return int32(Murmur2(key)&0x7fffffff) % n
 }
 
 // Murmur2 is the hash by which Kafka's Java client spreads keys over partitions

@@ -122,6 +122,7 @@ func TestKeysComeBack(t *testing.T) {
 				continue
 			}
 			rel := relation(catalog.Table, key, cs)
+			rel.CanonicalKeys = 3
 			c, err := ingest.New(rel, nil, nil)
 			if err != nil {
 				t.Fatal(err)
@@ -130,7 +131,7 @@ func TestKeysComeBack(t *testing.T) {
 				if cs[i].Type.OID == row.JSONB && r[i].Str() == "null" {
 					continue // as a record's key it cannot be told from SQL's NULL
 				}
-				e := ingest.NewEncoder(time.Unix(0, 0), func(log.TopicID) int32 { return 1 }, 0)
+				e := ingest.NewEncoder(time.Unix(0, 0), func(log.TopicID) int32 { return 3 }, 0)
 				heapKey := ingest.HeapKey(nil, rel, r)
 				if err := e.Row(rel, heapKey, nil, r); err != nil {
 					t.Fatal(err)
@@ -142,7 +143,7 @@ func TestKeysComeBack(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				d, err := c.Decode(batches[0].Batch, ingest.Place{Topic: rel.Topic})
+				d, err := c.Decode(batches[0].Batch, ingest.Place{Topic: rel.Topic, Partition: batches[0].Partition.Index})
 				if err != nil || len(d.Faults) > 0 || len(d.Changes) != 2 {
 					t.Fatalf("key %s = %s: %v %+v", cs[i].Type, form(cs[i].Type, r[i]), err, d.Faults)
 				}
@@ -155,6 +156,64 @@ func TestKeysComeBack(t *testing.T) {
 					t.Errorf("a row and a delete came back as %v", d.Changes)
 				}
 			}
+		}
+	}
+}
+
+// The values are those of Kafka's own test (UtilsTest.testMurmur2).
+func TestMurmur2(t *testing.T) {
+	for key, want := range map[string]int32{"21": -973932308, "foobar": -790332482, "a-little-bit-long-string": -985981536,
+		"a-little-bit-longer-string": -1486304829, "lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8": -58897971, "abc": 479470107} {
+		if got := int32(ingest.Murmur2([]byte(key))); got != want {
+			t.Errorf("%q hashes to %d, want %d", key, got, want)
+		}
+	}
+}
+
+// A table that demands canonical keys takes a record only under the key that SQL would write, in the partition where Kafka's clients
+// put that key; any other table takes all spellings, anywhere.
+func TestCanonicalKeys(t *testing.T) {
+	cs := []catalog.Column{{Name: "id", Type: row.T(row.Int4), NotNull: true}, {Name: "v", Type: row.T(row.Text)}}
+	rel := relation(catalog.Table, []int{0}, cs)
+	home := ingest.PartitionOf([]byte("7"), 3)
+	for _, c := range []struct {
+		name       string
+		key, value []byte
+		partition  int32
+		canonical  int32 // CanonicalKeys
+		reason     string
+	}{
+		{"canonical", []byte("7"), []byte(`{"id":7}`), home, 3, ""},
+		{"a delete", []byte("7"), nil, home, 3, ""},
+		{"another spelling", []byte("7.0"), []byte(`{"id":7}`), ingest.PartitionOf([]byte("7.0"), 3), 3, `the record's key is not the row's canonical key "7"`},
+		{"another form", []byte(`{"id":7}`), []byte(`{"id":7}`), 0, 3, `the record's key is not the row's canonical key "7"`},
+		{"a delete of another form", []byte(`{"id":7}`), nil, 0, 3, `the record's key is not the row's canonical key "7"`},
+		{"no key", nil, []byte(`{"id":7}`), home, 3, `the record's key is not the row's canonical key "7"`},
+		{"another partition", []byte("7"), []byte(`{"id":7}`), (home + 1) % 3, 3,
+			fmt.Sprintf("the record stands in partition %d: of 3 partitions its key belongs in %d", (home+1)%3, home)},
+		{"not demanded", []byte(`{"id":7}`), []byte(`{"id":7}`), (home + 1) % 3, 0, ""},
+	} {
+		rel.CanonicalKeys = c.canonical
+		codec, err := ingest.New(rel, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b record.Builder
+		b.Add(1, c.key, c.value)
+		batch, err := b.Build()
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := codec.Decode(batch, ingest.Place{Topic: rel.Topic, Partition: c.partition})
+		if err != nil {
+			t.Fatal(err)
+		}
+		reason := ""
+		if f := d.FirstFault(); f != nil {
+			reason = f.Reason
+		}
+		if reason != c.reason || len(d.Changes)+len(d.Faults) != 1 {
+			t.Errorf("%s: %q, want %q (%d changes)", c.name, reason, c.reason, len(d.Changes))
 		}
 	}
 }

@@ -44,6 +44,8 @@ type Options struct {
 	// MaxTransaction bounds the rows that a transaction changes, in bytes of keys and values; 0: an eighth of the
 	// machine's memory.
 	MaxTransaction limit.Bytes
+	// CanonicalKeys makes tables that demand them: see catalog.Relation. A log on a Kafka cluster needs it.
+	CanonicalKeys bool
 	// MaxSessions bounds open sessions; 0: 1000.
 	MaxSessions int
 }

@@ -189,6 +189,9 @@ func (d *definer) addWithTopic(rel *catalog.Relation) error {
 			topic.Config = map[string]string{}
 		}
 		topic.Config["cleanup.policy"] = ""
+		if s.db.o.CanonicalKeys {
+			rel.CanonicalKeys = topic.Partitions
+		}
 	}
 	rejected := &catalog.Relation{ID: d.id(), Schema: rel.Schema, Name: rel.Name + catalog.RejectedSuffix,
 		Kind: catalog.Rejected, Columns: catalog.RejectedColumns, Key: catalog.RejectedKey, Of: rel.ID}
@@ -531,7 +534,11 @@ func (d *Database) AlterTopic(ctx context.Context, topic log.Topic, change func(
 		return errs.New(errs.Denied, "topic %q is that of table %q: its records are the rows, and are never cleaned", topic.Name, rel.Name)
 	}
 	record := &log.TopicRecord{ID: t.ID.String(), Name: t.Name, Partitions: t.Partitions, Config: t.Config}
-	if err := def.add(&catalog.Record{ID: rel.ID, Relation: clone(rel), Topic: record}); err != nil {
+	next := clone(rel)
+	if next.CanonicalKeys > 0 {
+		next.CanonicalKeys = t.Partitions
+	}
+	if err := def.add(&catalog.Record{ID: rel.ID, Relation: next, Topic: record}); err != nil {
 		return err
 	}
 	return s.commit(ctx)

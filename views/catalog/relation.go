@@ -91,6 +91,9 @@ type Relation struct {
 	// Topic is the relation's topic (zero for views and system relations).
 	Topic     log.TopicID `json:"-"`
 	TopicName string      `json:"topic_name,omitempty"`
+	// CanonicalKeys, when not 0, makes a record of a table a fault whose key is not the canonical one, or that does not stand where
+	// Kafka's clients put that key in a topic of so many partitions: a log on a Kafka cluster tells keys apart by their bytes.
+	CanonicalKeys int32 `json:"canonical_keys,omitempty"`
 	// Query is the SQL text of a view; DependsOn the relations it reads.
 	Query     string             `json:"query,omitempty"`
 	DependsOn []delta.RelationID `json:"depends_on,omitempty"`
