@@ -137,9 +137,9 @@ func foreignBatch(b record.Batch) []byte {
 	return p
 }
 
-// endBatch gives the marker that commits a foreign transaction, in the form that record.Marker reads.
+// endBatch gives the marker that ends a foreign transaction, in the form that record.Marker reads.
 func endBatch(b record.Batch, r ref) ([]byte, error) {
-	p, err := record.BuildMarker(log.TxnProducer{ID: r.producer, Epoch: b.ProducerEpoch}, true, r.first, b.BaseTimestamp)
+	p, err := record.BuildMarker(log.TxnProducer{ID: r.producer, Epoch: b.ProducerEpoch}, r.kind == refCommit, r.first, b.BaseTimestamp)
 	if err != nil {
 		return nil, err
 	}

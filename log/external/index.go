@@ -1,6 +1,9 @@
 package external
 
 import (
+	"cmp"
+	"maps"
+	"slices"
 	"sort"
 
 	"github.com/miracledb/miracledb/log"
@@ -11,6 +14,7 @@ import (
 type index struct {
 	commits    []commit // sequences are dense from 1
 	partitions map[log.Partition]*partition
+	foreign    map[int64]log.TxnStatus // by producer: what is known last of its transactions
 }
 
 // partition is what is ordered of one partition.
@@ -32,7 +36,9 @@ type stretch struct {
 	sequence uint64
 }
 
-func newIndex() index { return index{partitions: map[log.Partition]*partition{}} }
+func newIndex() index {
+	return index{partitions: map[log.Partition]*partition{}, foreign: map[int64]log.TxnStatus{}}
+}
 
 func (x *index) partition(p log.Partition) *partition {
 	ps := x.partitions[p]
@@ -48,7 +54,32 @@ func (x *index) add(c commit) {
 	x.commits = append(x.commits, c)
 	for _, r := range c.refs {
 		x.partition(r.partition).add(stretch{r, c.position.Sequence})
+		switch r.kind {
+		case refCommit:
+			x.foreign[r.producer] = log.TxnCommitted
+		case refAbort:
+			x.foreign[r.producer] = log.TxnAborted
+		}
 	}
+}
+
+// txns lists the transactions of other producers: the newest of each.
+func (x *index) txns() []log.Txn {
+	all := map[int64]log.Txn{}
+	for id, status := range x.foreign {
+		all[id] = log.Txn{Producer: log.TxnProducer{ID: id, Epoch: -1}, Status: status}
+	}
+	for p, ps := range x.partitions {
+		for id := range ps.open {
+			t := all[id]
+			t.Producer, t.Status = log.TxnProducer{ID: id, Epoch: -1}, log.TxnOngoing
+			t.Partitions = append(t.Partitions, p)
+			all[id] = t
+		}
+	}
+	out := slices.Collect(maps.Values(all))
+	slices.SortFunc(out, func(a, b log.Txn) int { return cmp.Compare(a.Producer.ID, b.Producer.ID) })
+	return out
 }
 
 func (p *partition) add(s stretch) {
@@ -67,9 +98,7 @@ func (p *partition) add(s stretch) {
 	if s.kind != refOwn {
 		p.mark = max(p.mark, s.end())
 	}
-	if s.kind != refAbort {
-		p.end = max(p.end, s.end())
-	}
+	p.end = max(p.end, s.end())
 }
 
 // insert keeps stretches by base; the newest is nearly always the last.
@@ -98,7 +127,7 @@ func (p *partition) last(offset int64) (sequence uint64) {
 	base := int64(-1)
 	for _, all := range [][]stretch{p.own, p.foreign, p.ends} {
 		i := sort.Search(len(all), func(i int) bool { return all[i].base > offset }) - 1
-		if i >= 0 && all[i].kind != refAbort && all[i].base > base {
+		if i >= 0 && all[i].base > base {
 			base, sequence = all[i].base, all[i].sequence
 		}
 	}

@@ -35,10 +35,24 @@ func (l *Log) Bounds(p log.Partition) (log.Bounds, error) {
 	return log.Bounds{Start: start, End: ps.end, Clean: start, Stable: max(ps.stable(), start)}, nil
 }
 
-// Aborted: see log.Log. Nothing of an aborted transaction is shown as a record that counts, so there is none to leave out.
-func (l *Log) Aborted(log.Partition, int64, int64) []log.AbortedTxn { return nil }
+// Aborted: see log.Log. It is of foreign transactions: records of ours that were aborted are not shown.
+func (l *Log) Aborted(p log.Partition, from, to int64) (out []log.AbortedTxn) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	ps := l.mu.index.partitions[p]
+	if ps == nil {
+		return nil
+	}
+	begin := sort.Search(len(ps.ends), func(i int) bool { return ps.ends[i].base >= from })
+	for _, e := range ps.ends[begin:] {
+		if e.kind == refAbort && e.first < to {
+			out = append(out, log.AbortedTxn{Producer: e.producer, First: e.first, Last: e.base})
+		}
+	}
+	return out
+}
 
-// Read: see log.Log. Offsets of markers and of aborted records are gaps.
+// Read: see log.Log. Offsets of our own markers and of our own aborted records are gaps.
 func (l *Log) Read(ctx context.Context, p log.Partition, offset int64, lim log.ReadLimit) ([]byte, error) {
 	bounds, err := l.Bounds(p)
 	if err != nil {
@@ -114,7 +128,7 @@ func (l *Log) show(p log.Partition, b record.Batch) ([]byte, error) {
 	switch {
 	case ps == nil:
 	case b.Control():
-		if s := at(ps.ends, b.BaseOffset); s != nil && s.kind == refCommit {
+		if s := at(ps.ends, b.BaseOffset); s != nil {
 			return endBatch(b, s.ref)
 		}
 	case l.mu.ours[b.ProducerID] && b.Transactional():
@@ -203,10 +217,8 @@ func (l *Log) readHistory(ctx context.Context, commits []commit, maxBytes int) (
 			if r.kind == refCommit {
 				e.Commits = append(e.Commits, log.TxnRange{Partition: r.partition, Producer: r.producer, First: r.first, Marker: r.base})
 			}
-			if r.kind != refAbort {
-				size += len(pb.Batch)
-				e.Batches = append(e.Batches, pb)
-			}
+			size += len(pb.Batch)
+			e.Batches = append(e.Batches, pb)
 		}
 		if len(out) > 0 && size > maxBytes {
 			break
@@ -219,9 +231,6 @@ func (l *Log) readHistory(ctx context.Context, commits []commit, maxBytes int) (
 // readRef reads the batches of a part of an append.
 func (l *Log) readRef(ctx context.Context, r ref, windows map[log.Partition]*window) (pb log.PartitionBatch, err error) {
 	pb = log.PartitionBatch{Partition: r.partition, BaseOffset: r.base, Records: int32(r.count)}
-	if r.kind == refAbort {
-		return pb, nil
-	}
 	l.mu.RLock()
 	from, ok := l.placeLocked(r.partition)
 	l.mu.RUnlock()
@@ -281,7 +290,7 @@ func (l *Log) piece(b record.Batch, r ref) ([]byte, error) {
 	ours := l.mu.ours[b.ProducerID] && b.Transactional()
 	l.mu.RUnlock()
 	switch {
-	case r.kind == refCommit:
+	case r.kind == refCommit || r.kind == refAbort:
 		return endBatch(b, r)
 	case b.Control():
 	case r.own():

@@ -254,20 +254,20 @@ func (s *scanner) orderEnd(ctx context.Context, p log.Partition, b record.Batch,
 		commit = len(k) >= 4 && k[3] == 1
 	}
 	r := ref{kind: refAbort, partition: p, base: b.BaseOffset, count: 1, producer: b.ProducerID, first: first}
-	if !commit {
-		_, err := s.submit(ctx, log.Entry{}, r)
-		return err
+	if commit {
+		r.kind = refCommit
 	}
-	r.kind = refCommit
 	data, err := endBatch(b, r)
 	if err != nil {
 		return err
 	}
-	e := log.Entry{Batches: []log.PartitionBatch{{Partition: p, Batch: data, BaseOffset: r.base, Records: 1}},
-		Commits: []log.TxnRange{{Partition: p, Producer: r.producer, First: first, Marker: r.base}}}
+	e := log.Entry{Batches: []log.PartitionBatch{{Partition: p, Batch: data, BaseOffset: r.base, Records: 1}}}
+	if commit {
+		e.Commits = []log.TxnRange{{Partition: p, Producer: r.producer, First: first, Marker: r.base}}
+	}
 	submit := func() (*log.Ticket, error) { return s.submit(ctx, e, r) }
 	hook := s.log.hooks.Txn()
-	if hook == nil || s.log.hooks.Get(p.Topic) == nil {
+	if !commit || hook == nil || s.log.hooks.Get(p.Topic) == nil {
 		_, err := submit()
 		return err
 	}

@@ -12,5 +12,10 @@ func (l *Log) KeyOffsets(context.Context, log.Partition, []byte, int64, int) ([]
 	return nil, errs.New(errs.Invalid, "topics on a Kafka cluster have no key index")
 }
 
-// Txns lists the Kafka transactions that this log keeps: none, they are the cluster's.
-func (l *Log) Txns() []log.Txn { return nil }
+// Txns lists the transactions of other clients that the log's topics have seen: the newest of each producer. Its transactional
+// id, epoch and timeout are the cluster's to tell (kafka-transactions.sh).
+func (l *Log) Txns() []log.Txn {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.mu.index.txns()
+}
