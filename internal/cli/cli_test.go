@@ -5,12 +5,15 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/miracledb/miracledb/internal/certs"
+	"github.com/miracledb/miracledb/internal/node"
 	"github.com/miracledb/miracledb/internal/node/nodetest"
 )
 
@@ -83,11 +86,40 @@ func TestCommands(t *testing.T) {
 		{"log check --data /nonexistent", 1, "hint: Name the server's data directory"},
 		{"log dump --data /nonexistent", 1, "there is no log"},
 		{"produce t --file /nonexistent --brokers 127.0.0.1:1", 1, "no such file"},
+		{"serve --data /nonexistent/x --brokers 127.0.0.1:1 --brokers-user u", 1, "hint: --brokers-user with --brokers-password-file"},
+		{"serve --data /nonexistent/x --brokers 127.0.0.1:1 --kafka-auth required", 1, "does not go with --kafka-auth"},
+		{"serve --data /nonexistent/x --brokers-user u", 1, "name it with --brokers"},
 		{"config --config /nonexistent", 1, "configuration file"},
 	} {
 		code, _, fault := call(t, strings.Fields(c.args)...)
 		if code != c.code || !strings.Contains(fault, c.says) {
 			t.Errorf("%q: exit status %d, %q; want %d, %q", c.args, code, fault, c.code, c.says)
+		}
+	}
+}
+
+// How the server comes into a Kafka cluster: the password comes from a file or the environment, never from the command line.
+func TestClusterSettings(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(file, []byte("of the file\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	flags := []string{"--brokers", "a:1,b:2", "--brokers-name", "orders", "--brokers-tls-ca", "ca.pem", "--brokers-tls-cert", "c.pem", "--brokers-tls-key", "k.pem",
+		"--brokers-user", "db", "--brokers-sasl-mechanism", "SCRAM-SHA-512"}
+	t.Setenv("MIRACLEDB_BROKERS_PASSWORD", "of the environment")
+	for password, more := range map[string][]string{"of the environment": nil, "of the file": {"--brokers-password-file", file}} {
+		cmd := newServe()
+		if err := cmd.ParseFlags(append(slices.Clone(flags), more...)); err != nil {
+			t.Fatal(err)
+		}
+		var c node.Config
+		s, err := loadSettings(cmd)
+		if err == nil {
+			err = s.apply(&c)
+		}
+		want := node.Cluster{Name: "orders", TLS: certs.Client{CA: "ca.pem", Cert: "c.pem", Key: "k.pem"}, User: "db", Password: password, Mechanism: "SCRAM-SHA-512"}
+		if err != nil || c.Cluster != want || !slices.Equal(c.Brokers, []string{"a:1", "b:2"}) {
+			t.Errorf("%+v, %v, want %+v", c.Cluster, err, want)
 		}
 	}
 }

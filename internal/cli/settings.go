@@ -14,6 +14,7 @@ import (
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/internal/node"
 	"github.com/miracledb/miracledb/log/access"
+	"github.com/miracledb/miracledb/log/external"
 	"github.com/miracledb/miracledb/log/kafka"
 )
 
@@ -27,6 +28,13 @@ var serveOptions = []option{
 	{"kafka", node.DefaultKafka, "where Kafka clients connect, HOST:PORT"},
 	{"kafka-tls", "", "where Kafka clients that speak TLS connect, HOST:PORT (default: nowhere)"},
 	{"brokers", "", "addresses of a Kafka cluster that is the log, HOST:PORT,... (default: the log is in the data directory)"},
+	{"brokers-name", external.DefaultName, "the database's name in that cluster: one of another name is another database"},
+	{"brokers-tls-ca", "", "authority that signs the certificates of --brokers: PEM file, or system: the machine's (default: no TLS)"},
+	{"brokers-tls-cert", "", "certificate that is shown to --brokers: PEM file, read again for each connection"},
+	{"brokers-tls-key", "", "private key of --brokers-tls-cert: PEM file"},
+	{"brokers-user", "", "who comes in at --brokers (default: nobody)"},
+	{"brokers-password-file", "", "file whose first line is the password of --brokers-user (default: MIRACLEDB_BROKERS_PASSWORD)"},
+	{"brokers-sasl-mechanism", "", "how --brokers-user authenticates: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 (default: SCRAM-SHA-256)"},
 	{"pg", node.DefaultPG, "where PostgreSQL clients connect, HOST:PORT"},
 	{"http", node.DefaultHTTP, "where HTTP and WebSocket clients connect, HOST:PORT"},
 	{"tls-cert", "", "certificate of --kafka-tls, and of PostgreSQL clients that ask for TLS: PEM file, read again when it changes"},
@@ -148,6 +156,28 @@ func (s settings) apply(c *node.Config) (err error) {
 			c.Kafka = node.Address{HostPort: e.Value, Asked: asked}
 		case "brokers":
 			c.Brokers = strings.FieldsFunc(e.Value, func(r rune) bool { return r == ',' || r == ' ' })
+		case "brokers-name":
+			if asked {
+				c.Cluster.Name = e.Value
+			}
+		case "brokers-tls-ca":
+			c.Cluster.TLS.CA = e.Value
+		case "brokers-tls-cert":
+			c.Cluster.TLS.Cert = e.Value
+		case "brokers-tls-key":
+			c.Cluster.TLS.Key = e.Value
+		case "brokers-user":
+			if c.Cluster.User = e.Value; e.Value != "" && c.Cluster.Password == "" {
+				c.Cluster.Password = os.Getenv(environment("brokers-password"))
+			}
+		case "brokers-password-file":
+			if e.Value != "" {
+				if c.Cluster.Password, err = passwordFrom(e.Value); err != nil {
+					return err
+				}
+			}
+		case "brokers-sasl-mechanism":
+			c.Cluster.Mechanism = e.Value
 		case "kafka-tls":
 			c.KafkaTLS = node.Address{HostPort: e.Value, Asked: true}
 		case "tls-cert":
@@ -161,6 +191,9 @@ func (s settings) apply(c *node.Config) (err error) {
 		case "kafka-auth":
 			c.KafkaAuth = kafka.Authentication(e.Value)
 		case "super-users":
+			if !asked {
+				continue
+			}
 			for one := range strings.SplitSeq(e.Value, ";") {
 				if one = strings.TrimSpace(one); one != "" {
 					c.SuperUsers = append(c.SuperUsers, access.Principal(one))

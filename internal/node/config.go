@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/miracledb/miracledb/internal/certs"
@@ -12,6 +13,7 @@ import (
 	"github.com/miracledb/miracledb/internal/limit"
 	"github.com/miracledb/miracledb/log/access"
 	"github.com/miracledb/miracledb/log/broker"
+	"github.com/miracledb/miracledb/log/external"
 	"github.com/miracledb/miracledb/log/kafka"
 )
 
@@ -44,6 +46,8 @@ type Config struct {
 	BootstrapUser, BootstrapPassword string
 	// Brokers are addresses of a Kafka cluster that is the log; none: the log is in Data, and Kafka clients connect to Kafka.
 	Brokers []string
+	// Cluster is how the node comes into the cluster of Brokers.
+	Cluster Cluster
 	// Log is the sizes of the log in Data, which gives its Dir.
 	Log broker.Options
 	// MaxTransaction bounds what one transaction changes: see session.Options.
@@ -52,6 +56,20 @@ type Config struct {
 	EngineMemory limit.Bytes
 	// EngineCommand starts the analytical engine's process; nil: this binary.
 	EngineCommand []string
+}
+
+// Cluster is what a Kafka cluster knows a node by.
+type Cluster struct {
+	Name string // the database's; "": external.DefaultName
+	TLS  certs.Client
+	// User comes in with Password by the SASL Mechanism; see external.Security.
+	User, Password, Mechanism string
+}
+
+func (c *Cluster) options() (o external.Options, err error) {
+	o = external.Options{Name: c.Name, Security: external.Security{User: c.User, Password: c.Password, Mechanism: c.Mechanism}}
+	o.Security.TLS, err = c.TLS.Config()
+	return o, err
 }
 
 // Default addresses.
@@ -68,7 +86,7 @@ func (c Config) withDefaults() Config {
 	if c.Data == "" {
 		c.Data = "data"
 	}
-	if c.SuperUsers == nil {
+	if c.SuperUsers == nil && len(c.Brokers) == 0 {
 		c.SuperUsers = []access.Principal{DefaultSuperUser}
 	}
 	for _, d := range []struct {
@@ -118,9 +136,7 @@ func (c Config) Validate() error {
 			faults = append(faults, errs.New(errs.Invalid, "--brokers %q is not HOST:PORT", b))
 		}
 	}
-	if len(c.Brokers) > 0 && (c.Kafka.Asked || c.KafkaTLS.HostPort != "") {
-		faults = append(faults, errs.New(errs.Invalid, "--brokers and --kafka do not go together: Kafka clients connect to the cluster"))
-	}
+	faults = append(faults, c.validateCluster())
 	if (c.BootstrapUser == "") != (c.BootstrapPassword == "") {
 		faults = append(faults, errs.New(errs.Invalid, "--bootstrap-user and --bootstrap-password-file go together"))
 	}
@@ -128,6 +144,37 @@ func (c Config) Validate() error {
 		faults = append(faults, errs.New(errs.Invalid, "--data %s is not a directory", c.Data))
 	}
 	return errors.Join(faults...)
+}
+
+// validateCluster gives what does not fit a log on a Kafka cluster, or the one that is none.
+func (c Config) validateCluster() error {
+	if len(c.Brokers) == 0 {
+		if c.Cluster != (Cluster{}) {
+			return errs.New(errs.Invalid, "--brokers-name, -tls-*, -user, -password-file and -sasl-mechanism say how to come into a Kafka cluster: name it with --brokers")
+		}
+		return nil
+	}
+	var idle []string
+	for _, f := range []struct {
+		name string
+		set  bool
+	}{{"--kafka", c.Kafka.Asked}, {"--kafka-tls", c.KafkaTLS.HostPort != ""}, {"--kafka-auth", c.KafkaAuth != "" && c.KafkaAuth != kafka.AuthenticateWithUsers},
+		{"--kafka-session", c.KafkaSession != 0}, {"--super-users", c.SuperUsers != nil}, {"--allow-everyone-without-acl", c.EveryoneWithoutACL != nil},
+		{"--bootstrap-user", c.BootstrapUser != ""}, {"--tls-client-ca", c.TLS.ClientCA != ""}} {
+		if f.set {
+			idle = append(idle, f.name)
+		}
+	}
+	var faults []error
+	if len(idle) > 0 {
+		faults = append(faults, errs.New(errs.Invalid, "--brokers closes the Kafka port of this server, so that it does not go with %s: Kafka clients connect to the cluster, which has its own users and ACLs",
+			strings.Join(idle, ", ")))
+	}
+	if c.Cluster.Name != "" {
+		faults = append(faults, external.CheckName(c.Cluster.Name))
+	}
+	security := external.Security{User: c.Cluster.User, Password: c.Cluster.Password, Mechanism: c.Cluster.Mechanism}
+	return errors.Join(append(faults, c.Cluster.TLS.Validate(), security.Validate())...)
 }
 
 // portsTried is how many ports after a taken one are tried.

@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"errors"
 
 	"github.com/miracledb/miracledb/backup"
 	doorhttp "github.com/miracledb/miracledb/connectors/http"
@@ -32,16 +31,21 @@ func (n *Node) openLog() error {
 		}
 		return err
 	}
-	l, err := external.Open(context.Background(), external.Options{Brokers: n.config.Brokers})
+	options, err := n.config.Cluster.options()
 	if err != nil {
 		return err
 	}
-	n.Log = l
-	for _, w := range l.Warnings() {
-		n.slog.Warn(w)
+	options.Brokers, options.Warn = n.config.Brokers, func(text string) { n.slog.Warn(text) }
+	options.Follow = func(clusterID string) error {
+		name := "kafka " + clusterID
+		if options.Name != "" && options.Name != external.DefaultName {
+			name += " database " + options.Name
+		}
+		return n.dir.follows(name)
 	}
-	if err := n.dir.follows("kafka " + l.ClusterID()); err != nil {
-		return errors.Join(err, l.Close())
+	l, err := external.Open(context.Background(), options)
+	if err == nil {
+		n.Log = l
 	}
-	return nil
+	return err
 }

@@ -197,7 +197,8 @@ func (n *Node) openSQL() (err error) {
 		return rel
 	}))
 	n.Database = session.New(session.Options{Log: n.Log, Catalog: n.Catalog, Tables: n.Tables, Views: n.Views,
-		Versions: n.Versions, Sequencer: n.Sequencer, Engine: n.Engine, MaxTransaction: n.config.MaxTransaction, Applied: n.Runner.WaitApplied, Circuit: n.Runner.Explain})
+		Versions: n.Versions, Sequencer: n.Sequencer, Engine: n.Engine, MaxTransaction: n.config.MaxTransaction, Applied: n.Runner.WaitApplied, Circuit: n.Runner.Explain,
+		CanonicalKeys: len(n.config.Brokers) > 0})
 	return nil
 }
 

@@ -45,10 +45,10 @@ const (
 	retryPause     = 25 * time.Millisecond
 )
 
-// connect reaches the cluster and learns what it can do. Errors: Unavailable.
-func connect(ctx context.Context, brokers []string, opts []kgo.Opt) (*cluster, error) {
-	opts = append([]kgo.Opt{kgo.SeedBrokers(brokers...), kgo.ClientID("miracledb"), kgo.RetryTimeout(requestTimeout),
-		kgo.MetadataMinAge(retryPause)}, opts...) // a topic that was just made or removed is asked for again at once
+// connect reaches the cluster and learns what it can do. Errors: Unavailable, Denied.
+func connect(ctx context.Context, brokers []string, security Security) (*cluster, error) {
+	opts := append([]kgo.Opt{kgo.SeedBrokers(brokers...), kgo.ClientID("miracledb"), kgo.RetryTimeout(requestTimeout),
+		kgo.MetadataMinAge(retryPause)}, security.options()...) // a topic that was just made or removed is asked for again at once
 	versions := kversion.Stable()
 	versions.SetMaxKeyVersion(int16(kmsg.Fetch), 12)             // from 13 on topics go by the cluster's ids
 	versions.SetMaxKeyVersion(int16(kmsg.AddPartitionsToTxn), 3) // from 4 on it is between brokers
@@ -59,7 +59,7 @@ func connect(ctx context.Context, brokers []string, opts []kgo.Opt) (*cluster, e
 	resp, err := kmsg.NewPtrApiVersionsRequest().RequestWith(ctx, client)
 	client.Close()
 	if err != nil {
-		return nil, errs.New(errs.Unavailable, "the Kafka cluster does not answer: %w", err).WithHint("Check --brokers and that the cluster runs.")
+		return nil, security.refused(err)
 	}
 	c := &cluster{}
 	for _, f := range resp.FinalizedFeatures {

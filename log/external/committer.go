@@ -211,7 +211,7 @@ func (g *transaction) names() map[log.TopicID]string {
 	for _, it := range g.items {
 		for _, r := range it.topics {
 			if id, err := topics.ParseID(r.ID); err == nil && !r.Dropped {
-				out[id] = r.Name
+				out[id] = g.log.opts.clusterTopic(r.Name)
 			}
 		}
 	}
@@ -388,7 +388,7 @@ func (l *Log) writeCommits(ctx context.Context, commits []commit) (next int64, e
 		if err != nil {
 			return err
 		}
-		at := place{CommitsTopic, 0}
+		at := l.opts.commitsPlace()
 		got, err := l.producer.produce(ctx, map[place][]byte{at: batch})
 		next = got[at].base + n
 		return err

@@ -9,8 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"github.com/miracledb/miracledb/internal/clock"
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/internal/limit"
@@ -22,9 +20,6 @@ import (
 // CommitsTopic has one record for each append: its order is the order of Positions.
 const CommitsTopic = "__commits"
 
-// DefaultID is the transactional id of the one writer.
-const DefaultID = "miracledb"
-
 // epoch is that of every Position: a cluster is not restored to an earlier one.
 const epoch = 1
 
@@ -32,40 +27,49 @@ const epoch = 1
 type Options struct {
 	// Brokers are addresses (host:port) of some of the cluster's brokers.
 	Brokers []string
-	// ID is the transactional id; two logs with one id fence each other. Default DefaultID.
-	ID string
+	// Name is the database's in the cluster: two logs with one name fence each other, those with different names share a cluster,
+	// as the names of their internal topics and their transactional ids end with it. Default DefaultName.
+	Name string
+	// Follow is told which cluster it is before anything is asked to change there; its error is Open's.
+	Follow func(clusterID string) error
+	// Warn is told what the cluster's settings take from the durability of what is acknowledged, and from topics; it must not wait.
+	Warn func(text string)
 	// Clock gives the commit times. Default: the system's.
 	Clock clock.Clock
 	// TailBytes bounds the entries kept in memory for readers at the end. Default 64 MiB.
 	TailBytes limit.Bytes
 	// QueueBytes bounds what is submitted and not yet in the cluster. Default 64 MiB.
 	QueueBytes limit.Bytes
-	// Client is further options of franz-go's client: TLS, SASL.
-	Client []kgo.Opt
+	// Security is how the log comes into the cluster.
+	Security Security
 }
 
 func (o Options) withDefaults() Options {
-	o.ID = cmp.Or(o.ID, DefaultID)
+	o.Name = cmp.Or(o.Name, DefaultName)
 	o.TailBytes = cmp.Or(o.TailBytes, 64*limit.MiB)
 	o.QueueBytes = cmp.Or(o.QueueBytes, 64*limit.MiB)
 	if o.Clock == nil {
 		o.Clock = clock.System{}
+	}
+	if o.Follow == nil {
+		o.Follow = func(string) error { return nil }
+	}
+	if o.Warn == nil {
+		o.Warn = func(string) {}
 	}
 	return o
 }
 
 // Log is the log on a cluster. Open fences an earlier writer and recovers, Run writes until its context ends.
 type Log struct {
-	opts      Options
-	cluster   *cluster
-	producer  *producer
-	hooks     admission.Hooks
-	notify    admission.Notifications
-	sequence  sequencer
-	running   atomic.Bool
-	warnings  []string
-	clusterID string
-	commits   int64 // next offset of CommitsTopic; the committer's
+	opts     Options
+	cluster  *cluster
+	producer *producer
+	hooks    admission.Hooks
+	notify   admission.Notifications
+	sequence sequencer
+	running  atomic.Bool
+	commits  int64 // next offset of CommitsTopic; the committer's
 
 	mu struct {
 		sync.RWMutex
@@ -93,12 +97,15 @@ func Open(ctx context.Context, o Options) (_ *Log, err error) {
 	if len(o.Brokers) == 0 {
 		return nil, errs.New(errs.Invalid, "no brokers are named")
 	}
+	if err := errors.Join(CheckName(o.Name), o.Security.Validate()); err != nil {
+		return nil, err
+	}
 	l := &Log{opts: o}
 	l.sequence.init(o)
 	l.mu.index, l.mu.topics, l.mu.made = newIndex(), topics.NewSet(), map[log.TopicID]madeTopic{}
 	l.mu.ours, l.mu.pins, l.mu.properties = map[int64]bool{}, map[string]log.Position{}, &log.Properties{}
 	l.mu.changed = make(chan struct{})
-	if l.cluster, err = connect(ctx, o.Brokers, o.Client); err != nil {
+	if l.cluster, err = connect(ctx, o.Brokers, o.Security); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -106,17 +113,22 @@ func Open(ctx context.Context, o Options) (_ *Log, err error) {
 			l.cluster.close()
 		}
 	}()
+	all, err := l.cluster.admin.BrokerMetadata(ctx)
+	if err != nil {
+		return nil, errs.New(errs.Unavailable, "the Kafka cluster does not say who it is: %w", err)
+	}
+	if o.Security.User != "" && o.Security.TLS == nil && o.Security.mechanism() == "PLAIN" {
+		o.Warn("the password of the Kafka cluster's user goes over the network in clear: PLAIN without TLS")
+	}
+	if err := o.Follow(all.Cluster); err != nil {
+		return nil, err
+	}
 	for _, name := range []string{CommitsTopic, log.CatalogTopic} {
 		if _, err := l.ensure(ctx, log.Topic{Name: name, Partitions: 1}); err != nil {
 			return nil, err
 		}
 	}
-	all, err := l.cluster.admin.BrokerMetadata(ctx)
-	if err != nil {
-		return nil, errs.New(errs.Unavailable, "the Kafka cluster does not say who it is: %w", err)
-	}
-	l.clusterID = all.Cluster
-	l.producer = &producer{cluster: l.cluster, id: o.ID, who: log.NoProducer}
+	l.producer = &producer{cluster: l.cluster, id: o.transactionalID(), who: log.NoProducer}
 	if err := l.producer.begin(ctx); err != nil {
 		return nil, err
 	}
@@ -125,12 +137,6 @@ func Open(ctx context.Context, o Options) (_ *Log, err error) {
 	}
 	return l, nil
 }
-
-// ClusterID is the cluster's own name for itself.
-func (l *Log) ClusterID() string { return l.clusterID }
-
-// Warnings are what the cluster's settings take from the durability of what is acknowledged.
-func (l *Log) Warnings() []string { return l.warnings }
 
 // Run writes what is submitted until ctx ends, and then what was submitted before. It gives the cause when this log cannot
 // go on: another node has become the writer, or the cluster does not answer. It may be called once.
@@ -254,7 +260,7 @@ func (l *Log) placeLocked(p log.Partition) (place, bool) {
 	if t == nil || p.Index < 0 || p.Index >= t.Partitions {
 		return place{}, false
 	}
-	return place{t.Name, p.Index}, true
+	return place{l.opts.clusterTopic(t.Name), p.Index}, true
 }
 
 // Pin and Unpin: see log.Log. What the cluster keeps is the cluster's settings' to say: a pin holds nothing there.

@@ -2,6 +2,8 @@ package external
 
 import (
 	"context"
+	"errors"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,7 +19,20 @@ const capabilities = logtest.Restart | logtest.Attachments | logtest.NextOffset 
 type instance struct {
 	t       *testing.T
 	brokers string
+	name    string // the database's; "": the default one
+	fenced  bool   // its Run ends with ErrProducerFenced
 	stop    func()
+
+	mu     sync.Mutex
+	warned string
+}
+
+func (in *instance) options() Options {
+	return Options{Brokers: []string{in.brokers}, Name: in.name, Warn: func(text string) {
+		in.mu.Lock()
+		defer in.mu.Unlock()
+		in.warned += text + "\n"
+	}}
 }
 
 func (in *instance) Start() log.Log { return in.start(in.t) }
@@ -26,7 +41,7 @@ func (in *instance) start(t *testing.T) *Log {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	l, err := Open(ctx, Options{Brokers: []string{in.brokers}})
+	l, err := Open(ctx, in.options())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +55,7 @@ func (in *instance) start(t *testing.T) *Log {
 		}
 		stopped = true
 		end()
-		if err := <-done; err != nil {
+		if err := <-done; err != nil && !(in.fenced && errors.Is(err, log.ErrProducerFenced)) {
 			t.Errorf("the log ended with: %v", err)
 		}
 		if err := l.Close(); err != nil {
@@ -58,7 +73,7 @@ func clean(t *testing.T, brokers string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	c, err := connect(ctx, []string{brokers}, nil)
+	c, err := connect(ctx, []string{brokers}, Security{})
 	if err != nil {
 		t.Fatal(err)
 	}

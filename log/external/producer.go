@@ -28,8 +28,8 @@ type producer struct {
 
 // fencedError says that another node has taken the transactional id.
 func fencedError(id string, cause error) error {
-	return errs.New(errs.Conflict, "%w: another node writes to this cluster as %q now: this one must stop: %w", log.ErrProducerFenced, id, cause).
-		WithHint("Only one node can be the writer. End one of the two.")
+	return errs.New(errs.Conflict, "%w: another node writes to this cluster with the transactional id %q now: this one must stop: %w", log.ErrProducerFenced, id, cause).
+		WithHint("Only one node can be the writer of a database: end one of the two. Another database on this cluster needs a name of its own: --brokers-name.")
 }
 
 // begin takes the transactional id, and fences and ends what its last holder left: all that it committed can be read when

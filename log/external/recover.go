@@ -48,11 +48,7 @@ func (l *Log) recover(ctx context.Context) error {
 	for _, ps := range l.mu.index.partitions {
 		ps.scanned = ps.mark
 	}
-	for _, name := range []string{CommitsTopic} {
-		if l.warnings, err = l.durability(ctx, name); err != nil {
-			return err
-		}
-	}
+	l.warn(ctx)
 	return nil
 }
 
@@ -95,7 +91,7 @@ func (l *Log) recoverTopics(ctx context.Context) error {
 
 // readCommits reads the committed records of CommitsTopic from an offset on, and gives the offset behind them.
 func (l *Log) readCommits(ctx context.Context, from int64) (out []commit, next int64, err error) {
-	at := place{CommitsTopic, 0}
+	at := l.opts.commitsPlace()
 	var it record.Iterator
 	for next = from; ; {
 		got, err := l.cluster.fetchOne(ctx, at, next, true, fetchBytes)

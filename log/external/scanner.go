@@ -86,7 +86,7 @@ func (s *scanner) partitions() (map[place]log.Partition, map[place]int64) {
 	if s.at == nil || s.scans != l.mu.scans {
 		s.at, s.scans = map[log.Partition]*scan{}, l.mu.scans
 	}
-	parts, from := map[place]log.Partition{}, map[place]int64{{CommitsTopic, 0}: s.commits}
+	parts, from := map[place]log.Partition{}, map[place]int64{l.opts.commitsPlace(): s.commits}
 	for id, t := range l.mu.topics.ByID {
 		if t.Internal {
 			continue
@@ -102,7 +102,8 @@ func (s *scanner) partitions() (map[place]log.Partition, map[place]int64) {
 			if ps := l.mu.index.partition(p); ps.queued == 0 && len(at.open) == 0 && ps.mark > at.next {
 				at.next = ps.mark // ours, with nothing between
 			}
-			parts[place{t.Name, i}], from[place{t.Name, i}] = p, at.next
+			there := place{l.opts.clusterTopic(t.Name), i}
+			parts[there], from[there] = p, at.next
 		}
 	}
 	return parts, from
@@ -119,7 +120,7 @@ func (s *scanner) watch(got fetched) error {
 		s.log.mu.RLock()
 		defer s.log.mu.RUnlock()
 		if !s.log.mu.ours[b.ProducerID] || !b.Control() && b.ProducerEpoch > s.log.mu.epoch {
-			return fencedError(s.log.opts.ID, errs.New(errs.Conflict, "its epoch is %d", b.ProducerEpoch))
+			return fencedError(s.log.opts.transactionalID(), errs.New(errs.Conflict, "its epoch is %d", b.ProducerEpoch))
 		}
 		return nil
 	})
@@ -127,7 +128,7 @@ func (s *scanner) watch(got fetched) error {
 
 // take orders what a fetch gave of a partition.
 func (s *scanner) take(ctx context.Context, p log.Partition, got fetched) error {
-	if got.topic == CommitsTopic {
+	if got.place == s.log.opts.commitsPlace() {
 		return s.watch(got)
 	}
 	at := s.at[p]

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -26,6 +25,9 @@ func (l *Log) ensureAll(ctx context.Context, rs []log.TopicRecord) (made []madeT
 		before, known := l.topicLocked(id)
 		l.mu.RUnlock()
 		t := log.Topic{ID: id, Name: r.Name, Partitions: r.Partitions, Config: r.Config}
+		if err := checkSettings(t); err != nil {
+			return nil, err
+		}
 		if known {
 			if err := l.alter(ctx, before, t); err != nil {
 				return nil, err
@@ -38,6 +40,8 @@ func (l *Log) ensureAll(ctx context.Context, rs []log.TopicRecord) (made []madeT
 		}
 		if m.id = id; m.name != "" {
 			made = append(made, m)
+		} else if err := l.adopt(ctx, t); err != nil {
+			return nil, err
 		}
 	}
 	return made, nil
@@ -49,8 +53,9 @@ func (l *Log) ensure(ctx context.Context, t log.Topic) (made madeTopic, err erro
 	for name, v := range t.Config {
 		config[name] = &v
 	}
+	name := l.opts.clusterTopic(t.Name)
 	err = l.cluster.retry(ctx, func() error {
-		resp, err := l.cluster.admin.CreateTopic(ctx, t.Partitions, -1, config, t.Name)
+		resp, err := l.cluster.admin.CreateTopic(ctx, t.Partitions, -1, config, name)
 		if err != nil && resp.ErrMessage != "" {
 			return errs.New(errs.Invalid, "%w: topic %q: %s: %w", log.ErrInvalidTopic, t.Name, resp.ErrMessage, err)
 		}
@@ -64,7 +69,7 @@ func (l *Log) ensure(ctx context.Context, t log.Topic) (made madeTopic, err erro
 	var id log.TopicID
 	var partitions int
 	err = l.cluster.retry(ctx, func() error {
-		if id, partitions, err = l.cluster.clusterID(ctx, t.Name); err == nil && partitions == 0 {
+		if id, partitions, err = l.cluster.clusterID(ctx, name); err == nil && partitions == 0 {
 			err = kerr.UnknownTopicOrPartition
 		}
 		return err
@@ -79,7 +84,7 @@ func (l *Log) ensure(ctx context.Context, t log.Topic) (made madeTopic, err erro
 		}
 		return made, nil
 	}
-	return madeTopic{id: t.ID, cluster: id, name: t.Name}, nil
+	return madeTopic{id: t.ID, cluster: id, name: name}, nil
 }
 
 // alter brings a topic of the cluster to its new settings and number of partitions.
@@ -87,8 +92,9 @@ func (l *Log) alter(ctx context.Context, before, after log.Topic) error {
 	if before.Name != after.Name {
 		return errs.New(errs.Unsupported, "%w: a topic on a Kafka cluster keeps its name", log.ErrInvalidTopic)
 	}
+	name := l.opts.clusterTopic(after.Name)
 	if after.Partitions > before.Partitions {
-		resp, err := l.cluster.admin.UpdatePartitions(ctx, int(after.Partitions), after.Name)
+		resp, err := l.cluster.admin.UpdatePartitions(ctx, int(after.Partitions), name)
 		if err == nil {
 			err = resp.Error()
 		}
@@ -111,7 +117,7 @@ func (l *Log) alter(ctx context.Context, before, after log.Topic) error {
 			changes = append(changes, kadm.AlterConfig{Op: kadm.DeleteConfig, Name: name})
 		}
 	}
-	resp, err := l.cluster.admin.AlterTopicConfigs(ctx, changes, after.Name)
+	resp, err := l.cluster.admin.AlterTopicConfigs(ctx, changes, name)
 	if err == nil && len(resp) == 1 {
 		err = resp[0].Err
 	}
@@ -137,34 +143,4 @@ func (l *Log) remove(ctx context.Context, m madeTopic) error {
 		}
 		return nil
 	})
-}
-
-// durability says what the cluster's settings of a topic take from the durability of what is acknowledged.
-func (l *Log) durability(ctx context.Context, name string) ([]string, error) {
-	all, err := l.cluster.admin.Metadata(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	var out []string
-	for _, p := range all.Topics[name].Partitions {
-		if len(p.Replicas) < 2 {
-			out = append(out, "topic "+name+" has one replica: what is acknowledged is lost with that broker's disk")
-			break
-		}
-	}
-	configs, err := l.cluster.admin.DescribeTopicConfigs(ctx, name)
-	if err != nil {
-		return out, err
-	}
-	for _, c := range configs {
-		for _, v := range c.Configs {
-			if v.Key != "min.insync.replicas" {
-				continue
-			}
-			if n, err := strconv.Atoi(v.MaybeValue()); err == nil && n < 2 {
-				out = append(out, "topic "+name+" has min.insync.replicas="+v.MaybeValue()+": one broker's power cut can take what was acknowledged")
-			}
-		}
-	}
-	return out, nil
 }
