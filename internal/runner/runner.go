@@ -155,37 +155,26 @@ func (r *Runner) readCatalog(start log.Position) error {
 		return err
 	}
 	var it record.Iterator
-	for offset := b.Start; offset < b.End; {
-		data, err := r.o.Log.Read(context.Background(), p, offset, log.ReadLimit{MaxBytes: 1 << 20})
+	reader := record.NewReader(r.o.Log, p, b.Start, b.End)
+	for reader.Next(context.Background()) {
+		at, err := reader.Position()
 		if err != nil {
 			return err
 		}
-		for len(data) > 0 {
-			h, err := record.ParseHeader(data)
-			if err != nil {
-				return err
+		if start.Less(at) {
+			return nil
+		}
+		err = applyDefinitions(r.o.Catalog, &it, reader.Batch(), at, func(before, after *catalog.Relation) error {
+			if r.o.Defined != nil {
+				r.o.Defined(before, after)
 			}
-			data = data[len(h.Bytes):]
-			at, err := r.o.Log.PositionOf(p, h.BaseOffset)
-			if err != nil {
-				return err
-			}
-			if start.Less(at) {
-				return nil
-			}
-			err = applyDefinitions(r.o.Catalog, &it, h, at, func(before, after *catalog.Relation) error {
-				if r.o.Defined != nil {
-					r.o.Defined(before, after)
-				}
-				return nil
-			})
-			if err != nil {
-				return err
-			}
-			offset = h.LastOffset() + 1
+			return nil
+		})
+		if err != nil {
+			return err
 		}
 	}
-	return nil
+	return reader.Err()
 }
 
 // Run applies the log until ctx ends or a fault stops it.

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// keyPiece is how much of a partition is read at once to build its index, and how many bytes of entries are gathered.
+	// keyPiece is how many bytes of entries are gathered to build an index.
 	keyPiece = 1 << 20
 	// keyPatience is how long an append that names keys waits for the index of its topic to be built.
 	keyPatience = 5 * time.Second
@@ -219,35 +219,19 @@ func (b *Broker) buildPartition(ctx context.Context, p log.Partition, one *keyed
 	}
 	var it record.Iterator
 	batch := x.Batch()
-	for at := bounds.Start; at < bounds.End; {
-		data, err := b.Read(ctx, p, at, log.ReadLimit{MaxBytes: keyPiece})
-		if err == nil && len(data) == 0 {
-			break // compaction has left nothing from here on
-		}
-		if now, gone := b.Bounds(p); err != nil && gone == nil && now.Start > at {
-			at = now.Start
-			continue
-		}
-		if err == nil {
-			err = addKeys(batch, p, data, &it)
-		}
-		for rest := data; len(rest) > 0; {
-			h, herr := record.ParseHeader(rest)
-			if herr != nil {
-				return herr
-			}
-			at, rest = h.LastOffset()+1, rest[len(h.Bytes):]
-		}
+	r := record.NewReader(b, p, bounds.Start, bounds.End)
+	for r.Next(ctx) {
+		err := addKeys(batch, p, r.Batch().Bytes, &it)
 		if err == nil && batch.Size() >= keyPiece {
 			err = batch.Commit()
 			batch = x.Batch()
 		}
-		if err == nil {
-			err = ctx.Err()
-		}
 		if err != nil {
 			return err
 		}
+	}
+	if r.Err() != nil {
+		return r.Err()
 	}
 	if err := batch.Commit(); err != nil {
 		return err

@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -59,30 +60,26 @@ func (c *coordinator) replay(ctx context.Context) error {
 		return errs.New(errs.KindOf(err), "kafka: replaying %s: %w", log.OffsetsTopic, err)
 	}
 	var it record.Iterator
-	for offset := bounds.Start; offset < bounds.End; {
-		chunk, err := c.log.Read(ctx, p, offset, log.ReadLimit{})
-		if err != nil {
-			return errs.New(errs.KindOf(err), "kafka: replaying %s at offset %d: %w", log.OffsetsTopic, offset, err)
+	r := record.NewReader(c.log, p, bounds.Start, bounds.End)
+	for err == nil && r.Next(ctx) {
+		if err = it.Reset(r.Batch()); err != nil {
+			break
 		}
-		if len(chunk) == 0 {
-			return errs.New(errs.Corrupt, "kafka: %s ends at offset %d, not %d", log.OffsetsTopic, offset, bounds.End)
+		for it.Next() {
+			c.load(it.Record())
 		}
-		for len(chunk) > 0 {
-			var b record.Batch
-			if b, chunk, err = record.Parse(chunk); err != nil {
-				return errs.New(errs.Corrupt, "kafka: replaying %s at offset %d: %w", log.OffsetsTopic, offset, err)
-			}
-			if err := it.Reset(b); err != nil {
-				return err
-			}
-			for it.Next() {
-				c.load(it.Record())
-			}
-			if err := it.Err(); err != nil {
-				return errs.New(errs.Corrupt, "kafka: replaying %s at offset %d: %w", log.OffsetsTopic, offset, err)
-			}
-			offset = b.LastOffset() + 1
-		}
+		err = it.Err()
+	}
+	if err == nil {
+		err = r.Err()
+	}
+	switch {
+	case errors.Is(err, log.ErrCorruptBatch):
+		return errs.New(errs.Corrupt, "kafka: replaying %s at offset %d: %w", log.OffsetsTopic, r.Offset(), err)
+	case err != nil:
+		return errs.New(errs.KindOf(err), "kafka: replaying %s at offset %d: %w", log.OffsetsTopic, r.Offset(), err)
+	case r.Offset() < bounds.End:
+		return errs.New(errs.Corrupt, "kafka: %s ends at offset %d, not %d", log.OffsetsTopic, r.Offset(), bounds.End)
 	}
 	return nil
 }

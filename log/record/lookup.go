@@ -96,23 +96,17 @@ func AsOf(ctx context.Context, l log.Log, t log.Topic, at time.Time, transaction
 // stable gives the first record of the oldest transaction that is open at end, of those that began at from or later.
 func stable(ctx context.Context, l log.Log, p log.Partition, from, end int64) (int64, error) {
 	open := map[int64]int64{}
-	for from < end {
-		data, err := l.Read(ctx, p, from, log.ReadLimit{})
-		if err != nil || len(data) == 0 {
-			return end, err
+	r := NewReader(l, p, from, end)
+	for r.Next(ctx) {
+		b := r.Batch()
+		if _, begun := open[b.ProducerID]; b.Control() {
+			delete(open, b.ProducerID)
+		} else if b.Transactional() && !begun {
+			open[b.ProducerID] = b.BaseOffset
 		}
-		for len(data) > 0 && from < end {
-			b, err := ParseHeader(data)
-			if err != nil {
-				return end, err
-			}
-			if _, begun := open[b.ProducerID]; b.Control() {
-				delete(open, b.ProducerID)
-			} else if b.Transactional() && !begun {
-				open[b.ProducerID] = b.BaseOffset
-			}
-			data, from = data[len(b.Bytes):], b.LastOffset()+1
-		}
+	}
+	if r.Err() != nil {
+		return end, r.Err()
 	}
 	first := end
 	for _, at := range open {

@@ -43,47 +43,22 @@ func Marker(b Batch, partition log.Partition) (r log.TxnRange, commit, ok bool) 
 	return r, rec.Key[3] == 1, true
 }
 
-// firstRead and maxRead are how much Committed reads at once, in bytes.
-const (
-	firstRead = 4 << 10
-	maxRead   = 1 << 20
-)
-
 // Committed visits the batches of a committed transaction in one partition, in order: those that are still kept.
-func Committed(ctx context.Context, l log.Log, r log.TxnRange, visit func(log.PartitionBatch) error) error {
-	// Most transactions are small, and a replay reads every one: what it reads begins small and grows.
-	size := firstRead
-	for at := r.First; at < r.Marker; size = min(2*size, maxRead) {
-		bounds, err := l.Bounds(r.Partition)
-		if errors.Is(err, log.ErrUnknownPartition) {
-			return nil
+func Committed(ctx context.Context, l log.Log, t log.TxnRange, visit func(log.PartitionBatch) error) error {
+	r := NewReader(l, t.Partition, t.First, t.Marker)
+	for r.Next(ctx) {
+		b := r.Batch()
+		if b.ProducerID != t.Producer || !b.Transactional() || b.Control() || b.BaseOffset < t.First {
+			continue
 		}
-		if err != nil {
+		if err := visit(log.PartitionBatch{Partition: t.Partition, Batch: b.Bytes, BaseOffset: b.BaseOffset, Records: b.Offsets()}); err != nil {
 			return err
-		}
-		at = max(at, bounds.Start)
-		chunk, err := l.Read(ctx, r.Partition, at, log.ReadLimit{MaxBytes: size})
-		switch {
-		case errors.Is(err, log.ErrOffsetOutOfRange) && at < r.Marker, errors.Is(err, log.ErrUnknownPartition):
-			continue // given up meanwhile
-		case err != nil || len(chunk) == 0:
-			return err
-		}
-		for len(chunk) > 0 && at < r.Marker {
-			b, rest, err := Parse(chunk)
-			if err != nil {
-				return err
-			}
-			chunk, at = rest, b.LastOffset()+1
-			if b.ProducerID != r.Producer || !b.Transactional() || b.Control() || b.BaseOffset < r.First || b.BaseOffset >= r.Marker {
-				continue
-			}
-			if err := visit(log.PartitionBatch{Partition: r.Partition, Batch: b.Bytes, BaseOffset: b.BaseOffset, Records: b.Offsets()}); err != nil {
-				return err
-			}
 		}
 	}
-	return nil
+	if errors.Is(r.Err(), log.ErrUnknownPartition) {
+		return nil // dropped meanwhile
+	}
+	return r.Err()
 }
 
 // Effects visits the batches of wanted topics that take effect with an append: its own, but for those of a Kafka transaction

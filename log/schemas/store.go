@@ -74,55 +74,43 @@ func (s *Store) catchUp(ctx context.Context, topic log.TopicID, end int64) error
 	if s.mu.topic != topic {
 		s.mu.state, s.mu.topic, s.mu.next = newState(), topic, 0
 	}
-	p := partition(topic)
-	if b, err := s.o.Log.Bounds(p); err == nil && s.mu.next < b.Start {
-		s.mu.next = b.Start
-	}
+	r := record.NewReader(s.o.Log, partition(topic), s.mu.next, end)
 	var it record.Iterator
-	for s.mu.next < end {
-		data, err := s.o.Log.Read(ctx, p, s.mu.next, log.ReadLimit{})
-		if err != nil {
+	for r.Next(ctx) {
+		if err := s.take(&it, r); err != nil {
 			return err
 		}
-		if len(data) == 0 {
-			s.mu.next = end
-		}
-		for len(data) > 0 {
-			h, err := record.ParseHeader(data)
-			if err != nil {
-				return err
-			}
-			data = data[len(h.Bytes):]
-			if err := s.take(&it, h); err != nil {
-				return err
-			}
-		}
+		s.mu.next = r.Offset()
 	}
-	return nil
+	if r.Err() == nil {
+		s.mu.next = max(s.mu.next, end)
+	}
+	return r.Err()
 }
 
 // take applies the records of one batch that have not been applied. The caller holds mu. Registries write no transactions: a
 // transactional batch, which may be aborted yet, is nobody's.
-func (s *Store) take(it *record.Iterator, h record.Batch) error {
-	if !h.Control() && !h.Transactional() {
-		at, err := s.o.Log.PositionOf(partition(s.mu.topic), h.BaseOffset)
-		if err != nil {
-			return err
-		}
-		if err := it.Reset(h); err != nil {
-			return err
-		}
-		for it.Next() {
-			if r := it.Record(); r.Offset >= s.mu.next {
-				s.mu.apply(r.Key, r.Value, at)
-			}
-		}
-		if err := it.Err(); err != nil {
-			return err
+func (s *Store) take(it *record.Iterator, r *record.Reader) error {
+	b := r.Batch()
+	if b.Control() || b.Transactional() {
+		return nil
+	}
+	at, err := r.Position()
+	if errors.Is(err, log.ErrOffsetOutOfRange) {
+		return nil // given up meanwhile
+	}
+	if err != nil {
+		return err
+	}
+	if err := it.Reset(b); err != nil {
+		return err
+	}
+	for it.Next() {
+		if rec := it.Record(); r.Within(rec.Offset) {
+			s.mu.apply(rec.Key, rec.Value, at)
 		}
 	}
-	s.mu.next = h.LastOffset() + 1
-	return nil
+	return it.Err()
 }
 
 // Writer gives the schema of an id that was registered before the append at a Position (zero: by now). ok is false when there

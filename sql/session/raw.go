@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 	"encoding/json"
-	"slices"
 
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/internal/row"
@@ -16,17 +15,10 @@ import (
 // rawIterator reads the records of a topic without a schema straight from the log: nothing is stored twice. It reads up to
 // where each partition ended when the statement began.
 type rawIterator struct {
-	ctx   context.Context
-	log   log.Log
-	parts []rawPart
-	it    record.Iterator
-	data  []byte
-}
-
-type rawPart struct {
-	partition log.Partition
-	next, end int64
-	aborted   []log.AbortedTxn
+	ctx     context.Context
+	readers []*record.Reader // of the partitions to come, by number
+	index   int32            // of the first one's
+	it      record.Iterator
 }
 
 func newRawIterator(ctx context.Context, l log.Log, rel *catalog.Relation) (*rawIterator, error) {
@@ -34,67 +26,44 @@ func newRawIterator(ctx context.Context, l log.Log, rel *catalog.Relation) (*raw
 	if !ok {
 		return nil, errs.SQL("42P01", "topic %q does not exist", rel.TopicName)
 	}
-	r := &rawIterator{ctx: ctx, log: l}
+	r := &rawIterator{ctx: ctx}
 	for i := range t.Partitions {
-		p := log.Partition{Topic: t.ID, Index: i}
-		b, err := l.Bounds(p)
+		one, err := record.ReadCommitted(l, log.Partition{Topic: t.ID, Index: i})
 		if err != nil {
 			return nil, err
 		}
-		r.parts = append(r.parts, rawPart{p, b.Start, b.Stable, l.Aborted(p, b.Start, b.Stable)})
+		r.readers = append(r.readers, one)
 	}
 	return r, nil
 }
 
 // Next gives the rows of the next batch of records.
 func (r *rawIterator) Next() ([]row.Row, error) {
-	for len(r.parts) > 0 {
-		p := &r.parts[0]
-		if p.next >= p.end {
-			r.parts, r.data = r.parts[1:], nil
-			continue
-		}
-		if len(r.data) == 0 {
-			var err error
-			if r.data, err = r.log.Read(r.ctx, p.partition, p.next, log.ReadLimit{}); err != nil {
+	for len(r.readers) > 0 {
+		reader := r.readers[0]
+		if !reader.Next(r.ctx) {
+			if err := reader.Err(); err != nil {
 				return nil, err
 			}
-			if len(r.data) == 0 {
-				r.parts = r.parts[1:]
-				continue
-			}
-		}
-		h, err := record.ParseHeader(r.data)
-		if err != nil {
-			return nil, err
-		}
-		r.data = r.data[len(h.Bytes):]
-		from := p.next
-		p.next = h.LastOffset() + 1
-		if h.Control() || h.Transactional() && slices.ContainsFunc(p.aborted, func(a log.AbortedTxn) bool {
-			return a.Producer == h.ProducerID && a.First <= h.BaseOffset && h.BaseOffset < a.Last
-		}) {
+			r.readers, r.index = r.readers[1:], r.index+1
 			continue
 		}
-		rows, err := r.rows(h, p, from)
-		if err != nil {
-			return nil, err
-		}
-		if len(rows) > 0 {
-			return rows, nil
+		rows, err := r.rows(reader)
+		if err != nil || len(rows) > 0 {
+			return rows, err
 		}
 	}
 	return nil, nil
 }
 
-func (r *rawIterator) rows(h record.Batch, p *rawPart, from int64) ([]row.Row, error) {
-	if err := r.it.Reset(h); err != nil {
+func (r *rawIterator) rows(reader *record.Reader) ([]row.Row, error) {
+	if err := r.it.Reset(reader.Batch()); err != nil {
 		return nil, err
 	}
 	var rows []row.Row
 	for r.it.Next() {
 		rec := r.it.Record()
-		if rec.Offset < from || rec.Offset >= p.end {
+		if !reader.Within(rec.Offset) {
 			continue
 		}
 		headers := row.Null
@@ -118,7 +87,7 @@ func (r *rawIterator) rows(h record.Batch, p *rawPart, from int64) ([]row.Row, e
 			headers = row.NewText(s)
 		}
 		rows = append(rows, row.Row{ingest.Readable(rec.Key), ingest.Readable(rec.Value), headers,
-			row.NewInt(int64(p.partition.Index)), row.NewInt(rec.Offset), row.NewTimestamp(rec.Timestamp * 1000)})
+			row.NewInt(int64(r.index)), row.NewInt(rec.Offset), row.NewTimestamp(rec.Timestamp * 1000)})
 	}
 	return rows, r.it.Err()
 }

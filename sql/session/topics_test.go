@@ -10,6 +10,8 @@ import (
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/internal/node/nodetest"
 	"github.com/miracledb/miracledb/log"
+	"github.com/miracledb/miracledb/log/broker"
+	"github.com/miracledb/miracledb/log/logtest"
 )
 
 // alter sets one setting of a topic beside those it has, and its partitions.
@@ -137,4 +139,28 @@ func TestKafkaTransactions(t *testing.T) {
 	eventually(t, c, "SELECT count(*) FROM late", "6")
 	nodetest.Exec(t, c, "CREATE TABLE past (v int) WITH (append_only, topic = 'late')")
 	eventually(t, c, "SELECT count(*) FROM past", "6")
+}
+
+// A topic may begin within a batch: read raw it is without the records that were deleted. A schema takes whole appends, as one that
+// was there before the deletion did.
+func TestSchemaOverCutTopic(t *testing.T) {
+	s := nodetest.Start(t)
+	c := s.Connect(t)
+	topic, err := s.Database.CreateTopic(t.Context(), "cut", 1, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := log.Partition{Topic: topic.ID}
+	for range 2 {
+		batch := logtest.Batch(t, 1, `{"v":1}`, `{"v":2}`, `{"v":3}`)
+		if _, err := log.Commit(t.Context(), s.Log, log.Append{Batches: []log.PartitionBatch{{Partition: p, Batch: batch}}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.Log.(*broker.Broker).DeleteRecords(t.Context(), p, 1); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, c, "SELECT string_agg(_value, ' ' ORDER BY _offset) FROM cut", `{"v":2} {"v":3} {"v":1} {"v":2} {"v":3}`)
+	nodetest.Exec(t, c, "CREATE TABLE past (v int) WITH (append_only, topic = 'cut')")
+	eventually(t, c, "SELECT string_agg(v::text, ' ' ORDER BY v) FROM past", "1 1 2 2 3 3")
 }
