@@ -398,12 +398,10 @@ func (s *subscription) records(ctx context.Context, codec *ingest.Codec, it *rec
 		}
 		return nil
 	}
-	for rest := b.Batch; len(rest) > 0; {
-		h, err := record.ParseHeader(rest)
+	for h, err := range record.Batches(b.Batch) {
 		if err != nil {
 			return err
 		}
-		rest = rest[len(h.Bytes):]
 		if h.Control() {
 			continue
 		}

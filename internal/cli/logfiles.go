@@ -190,12 +190,10 @@ func (d *dump) entry(e *log.Entry) error {
 		if d.topic != "" && d.topic != name {
 			continue
 		}
-		for rest := b.Batch; len(rest) > 0; {
-			batch, after, err := record.Parse(rest)
+		for batch, err := range record.Batches(b.Batch) {
 			if err != nil {
 				return err
 			}
-			rest = after
 			if err := d.it.Reset(batch); err != nil {
 				return err
 			}

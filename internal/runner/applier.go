@@ -381,13 +381,11 @@ func (a *applier) conflict(c *ingest.Change) (string, error) {
 // rejectRecord moves one decoded record to the rejected relation, with its bytes from the batch.
 func (a *applier) rejectRecord(c *ingest.Change, b log.PartitionBatch, reason string) error {
 	f := ingest.Fault{Index: c.Index, Reason: reason}
-	rest := b.Batch
-	for index := int32(0); len(rest) > 0; {
-		h, err := record.ParseHeader(rest)
+	index := int32(0)
+	for h, err := range record.Batches(b.Batch) {
 		if err != nil {
 			return err
 		}
-		rest = rest[len(h.Bytes):]
 		if err := a.it.Reset(h); err != nil {
 			return err
 		}
@@ -430,12 +428,10 @@ func (a *applier) reject(snap *catalog.Snapshot, rel *catalog.Relation, partitio
 
 // define applies the catalog records of one batch.
 func (a *applier) define(t *tick, pos log.Position, batch []byte) error {
-	for len(batch) > 0 {
-		h, err := record.ParseHeader(batch)
+	for h, err := range record.Batches(batch) {
 		if err != nil {
 			return err
 		}
-		batch = batch[len(h.Bytes):]
 		err = applyDefinitions(a.o.Catalog, &a.it, h, pos, func(before, after *catalog.Relation) error {
 			t.changed = append(t.changed, definition{before, after})
 			return a.redefine(before, after)

@@ -3,7 +3,6 @@ package broker
 import (
 	"context"
 	"hash/maphash"
-	"slices"
 	"strconv"
 	"time"
 
@@ -61,10 +60,7 @@ func (c *cleaner) compactPartition(ctx context.Context, t *log.Topic, p log.Part
 	if !r.choose(infos, cleaned, c.broker.kept(), bounds.Stable) {
 		return nil
 	}
-	r.aborted, r.observed = map[int64][]log.AbortedTxn{}, map[int64]bool{}
-	for _, a := range c.broker.Aborted(p, 0, r.upTo) {
-		r.aborted[a.Producer] = append(r.aborted[a.Producer], a)
-	}
+	r.aborted, r.observed = record.AbortedOf(c.broker.Aborted(p, 0, r.upTo)), map[int64]bool{}
 	r.producers = c.broker.durable.lastOffsets(p)
 	if err := r.collect(ctx, cleaned); err != nil {
 		return err
@@ -127,8 +123,8 @@ type round struct {
 	producers map[int64]int64 // offset of the last record of each live producer
 	it        record.Iterator
 
-	aborted  map[int64][]log.AbortedTxn // by producer
-	observed map[int64]bool             // producers with records left of the transaction that the next marker ends
+	aborted  record.Aborted
+	observed map[int64]bool // producers with records left of the transaction that the next marker ends
 }
 
 // choose takes the closed segments that may be compacted, and tells whether there is enough to win.
@@ -168,7 +164,7 @@ func (r *round) collect(ctx context.Context, cleaned int64) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			if full || b.LastOffset() < cleaned || b.Control() || r.isAborted(&b) {
+			if full || b.LastOffset() < cleaned || b.Control() || r.aborted.HasBatch(&b) {
 				return nil
 			}
 			if len(r.keys)+int(b.Count) > compactKeys && len(r.keys) > 0 {
@@ -220,13 +216,6 @@ func (r *round) groups() (groups [][]int64) {
 	return groups
 }
 
-// isAborted reports whether a batch is of a transaction that was aborted.
-func (r *round) isAborted(b *record.Batch) bool {
-	return b.Transactional() && !b.Control() && slices.ContainsFunc(r.aborted[b.ProducerID], func(a log.AbortedTxn) bool {
-		return a.First <= b.BaseOffset && b.BaseOffset < a.Last
-	})
-}
-
 // edit gives what is left of a batch: the records that are the newest of their key, none of an aborted transaction. A
 // tombstone stays until delete.retention.ms after the round that first met it as the newest, a marker as long after the
 // round that found nothing left of its transaction. The last batch of a producer and of the round stay without records,
@@ -234,7 +223,7 @@ func (r *round) isAborted(b *record.Batch) bool {
 func (r *round) edit(b record.Batch) ([]byte, error) {
 	horizon, stamped := b.DeleteHorizon()
 	expired := stamped && r.now.UnixMilli() >= horizon
-	aborted, tombstones := r.isAborted(&b), false
+	aborted, tombstones := r.aborted.HasBatch(&b), false
 	if b.Control() {
 		tombstones = !r.observed[b.ProducerID] // nothing is left of the transaction: its marker may go one day
 		expired = expired && tombstones

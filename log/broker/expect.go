@@ -43,12 +43,10 @@ func (pt *part) readKeys(t *log.Topic, indexed bool, batches []byte) error {
 	read := &keyRead{}
 	var it record.Iterator
 	base := int64(0)
-	for len(batches) > 0 {
-		b, err := record.ParseHeader(batches)
+	for b, err := range record.Batches(batches) {
 		if err != nil {
 			return err
 		}
-		batches = batches[len(b.Bytes):]
 		if b.Control() {
 			base += int64(b.Offsets())
 			continue

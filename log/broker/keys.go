@@ -159,12 +159,10 @@ func (k *keyIndex) close() error {
 
 // addKeys adds the keys of whole record batches to b. Batches that do not decode have none.
 func addKeys(b *keys.Batch, p log.Partition, batches []byte, it *record.Iterator) error {
-	for len(batches) > 0 {
-		h, err := record.ParseHeader(batches)
-		if err != nil || h.Bytes == nil {
+	for h, err := range record.Batches(batches) {
+		if err != nil {
 			return nil
 		}
-		batches = batches[len(h.Bytes):]
 		if h.Control() || it.Reset(h) != nil {
 			continue
 		}
@@ -262,24 +260,12 @@ func (b *Broker) trimKeys(ctx context.Context) {
 		if err != nil || !one.isBuilt() || bounds.Start-one.mark.Start+bounds.Clean-one.mark.Clean <= (bounds.End-bounds.Clean)/2 {
 			continue
 		}
-		aborted := b.Aborted(p, 0, bounds.Clean)
-		took := func(e keys.Entry) bool { return !isAborted(aborted, e) }
+		aborted := record.AbortedOf(b.Aborted(p, 0, bounds.Clean))
+		took := func(e keys.Entry) bool { return !aborted.Has(e.Producer, e.Offset) }
 		if x.Trim(p, bounds.Start, bounds.Clean, took, ctx.Err) == nil { // else again with the next tick
 			one.mark = keys.Mark{Start: bounds.Start, Clean: bounds.Clean}
 		}
 	}
-}
-
-func isAborted(aborted []log.AbortedTxn, e keys.Entry) bool {
-	if e.Producer < 0 {
-		return false
-	}
-	for _, a := range aborted {
-		if a.Producer == e.Producer && a.First <= e.Offset && e.Offset <= a.Last {
-			return true
-		}
-	}
-	return false
 }
 
 // await waits until the index of a partition is built. Errors: Invalid (it has none), Unavailable.
@@ -339,13 +325,13 @@ func (b *Broker) KeyOffsets(ctx context.Context, p log.Partition, key []byte, be
 	if below < 0 || below > bounds.Stable {
 		below = bounds.Stable
 	}
-	aborted := b.Aborted(p, 0, math.MaxInt64)
+	aborted := record.AbortedOf(b.Aborted(p, 0, math.MaxInt64))
 	var out []int64
 	add := func(e keys.Entry) (more bool) {
 		if e.Offset < bounds.Start || len(out) == n {
 			return false
 		}
-		if e.Offset < below && !isAborted(aborted, e) {
+		if e.Offset < below && !aborted.Has(e.Producer, e.Offset) {
 			out, below = append(out, e.Offset), e.Offset
 		}
 		return len(out) < n

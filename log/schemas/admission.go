@@ -56,12 +56,11 @@ func (s *Store) validate(ctx context.Context, t *log.Topic, batches []byte) erro
 	}
 	var refused log.RecordErrors
 	var it record.Iterator
-	for index := 0; len(batches) > 0; {
-		b, err := record.ParseHeader(batches)
+	index := 0
+	for b, err := range record.Batches(batches) {
 		if err != nil {
 			return err
 		}
-		batches = batches[len(b.Bytes):]
 		if err := it.Reset(b); err != nil {
 			return err
 		}

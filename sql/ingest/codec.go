@@ -235,13 +235,10 @@ func (c *Codec) DecodeColumns(b *row.Builder, batches []byte, at Place) (faults 
 
 func (c *Codec) each(batches []byte, fn func(index int32, r record.Record)) error {
 	index := int32(0)
-	for len(batches) > 0 {
-		// The log checked the CRC when the batch came in.
-		b, err := record.ParseHeader(batches)
+	for b, err := range record.Batches(batches) {
 		if err != nil {
 			return err
 		}
-		batches = batches[len(b.Bytes):]
 		if b.Control() {
 			continue
 		}
