@@ -2,6 +2,7 @@ package admission
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/miracledb/miracledb/internal/errs"
@@ -55,10 +56,11 @@ func (h *Hooks) Txn() log.TxnHook {
 }
 
 // Produce submits a foreign writer's append to l through the hooks of the topics that it names. Beyond what Submit checks it
-// refuses internal topics, transaction markers, and batches over the topic's max.message.bytes.
+// refuses internal topics, transaction markers, batches over the topic's max.message.bytes, and records without a key in
+// compacted topics.
 func (h *Hooks) Produce(ctx context.Context, l log.Log, a log.Append) (*log.Ticket, error) {
-	seen := map[log.TopicID]bool{}
-	submit := func(a log.Append) (*log.Ticket, error) { return l.Submit(ctx, a) }
+	var hooks []log.AdmissionHook
+	var hooked []log.TopicID
 	for i := range a.Batches {
 		pb := &a.Batches[i]
 		topic, ok := l.TopicByID(pb.Partition.Topic)
@@ -66,20 +68,23 @@ func (h *Hooks) Produce(ctx context.Context, l log.Log, a log.Append) (*log.Tick
 			return nil, UnknownPartition(pb.Partition)
 		}
 		if topic.Internal {
-			return nil, errs.New(errs.Denied, "topic %s is internal: clients cannot write to it", topic.Name)
+			return nil, errs.New(errs.Denied, "%w: %s is internal: clients may only read it", log.ErrInvalidTopic, topic.Name)
 		}
 		hook := h.Get(topic.ID)
-		if err := checkProduced(topic, pb.Batch, hook != nil); err != nil {
+		if err := checkProduced(&topic, pb.Batch, hook != nil); err != nil {
 			return nil, err
 		}
-		if seen[topic.ID] {
-			continue
+		if hook != nil && !slices.Contains(hooked, topic.ID) {
+			hooks, hooked = append(hooks, hook), append(hooked, topic.ID)
 		}
-		seen[topic.ID] = true
-		if hook != nil {
-			inner := submit
-			submit = func(a log.Append) (*log.Ticket, error) { return hook(ctx, a, inner) }
-		}
+	}
+	if len(hooks) == 0 {
+		return l.Submit(ctx, a)
+	}
+	submit := func(a log.Append) (*log.Ticket, error) { return l.Submit(ctx, a) }
+	for _, hook := range hooks {
+		inner := submit
+		submit = func(a log.Append) (*log.Ticket, error) { return hook(ctx, a, inner) }
 	}
 	return submit(a)
 }
@@ -97,28 +102,53 @@ func Plain(hook log.AdmissionHook) log.AdmissionHook {
 }
 
 // checkProduced is what a foreign writer's batches must hold beyond what the log itself asks. Submit checks the CRC; it
-// is checked here already when a hook will look at the records before.
-func checkProduced(t log.Topic, p []byte, hooked bool) error {
-	limit := MaxMessageBytes(t)
+// is checked here already when somebody looks at the records before.
+func checkProduced(t *log.Topic, p []byte, hooked bool) error {
+	limit := MaxMessageBytes(*t)
+	_, compacted := t.Cleanup()
 	parse := record.ParseChecked
-	if hooked {
+	if hooked || compacted {
 		parse = record.Parse
 	}
+	records := 0
 	for len(p) > 0 {
 		b, rest, err := parse(p)
 		switch {
 		case err != nil:
 			return err
 		case b.Control():
-			return errs.New(errs.Invalid, "%w: clients cannot write control batches", log.ErrInvalidRecord)
+			return errs.New(errs.Invalid, "%w: clients may not write control batches", log.ErrInvalidRecord)
 		case b.Transactional() && b.ProducerID < 0:
 			return errs.New(errs.Invalid, "%w: a transactional batch without a producer", log.ErrInvalidRecord)
 		case int64(len(b.Bytes)) > limit:
 			return errs.New(errs.Limit, "%w: a batch of %d bytes for topic %s, over max.message.bytes=%d", log.ErrTooLarge, len(b.Bytes), t.Name, limit)
 		}
-		p = rest
+		if err := b.ValidateFrame(); err != nil {
+			return err
+		}
+		if compacted {
+			if err := checkKeys(t, b, records); err != nil {
+				return err
+			}
+		}
+		p, records = rest, records+int(b.Count)
 	}
 	return nil
+}
+
+// checkKeys refuses the first record without a key: a compacted topic could never forget it. before is how many records stand
+// before the batch.
+func checkKeys(t *log.Topic, b record.Batch, before int) error {
+	var it record.Iterator
+	if err := it.Reset(b); err != nil {
+		return err
+	}
+	for index := before; it.Next(); index++ {
+		if it.Record().Key == nil {
+			return errs.New(errs.Invalid, "topic %s is compacted: %w", t.Name, &log.RecordError{Index: index, Message: "it has no key"})
+		}
+	}
+	return it.Err()
 }
 
 // MaxMessageBytes is the limit that a topic puts on a produced batch.

@@ -125,10 +125,8 @@ func (s *Server) submit(ctx context.Context, to *target, index int32, records []
 		return nil, to.unknown
 	case index < 0 || index >= to.topic.Partitions:
 		return nil, kerr.UnknownTopicOrPartition
-	case to.topic.Internal:
-		return nil, &fault{kerr.InvalidTopicException, "topic " + to.topic.Name + " is internal: clients may only read it"}
 	}
-	messages, err := s.checkProduced(to.topic, to.settings, records)
+	messages, err := s.checkProduced(&to.topic, to.settings, records)
 	if err != nil {
 		return nil, err
 	}
@@ -140,64 +138,24 @@ func (s *Server) submit(ctx context.Context, to *target, index int32, records []
 	return ticket, err
 }
 
-// checkProduced is what Kafka asks of produced batches beyond what the log asks of every append (a whole batch, its CRC, dense
-// offsets, max.message.bytes): as far as the header tells, but for a compacted topic, whose records must have keys. It gives
-// how many records there are.
-func (s *Server) checkProduced(topic log.Topic, settings settings, records []byte) (messages int64, err error) {
+// checkProduced is what a Kafka broker asks of produced batches and no other writer is asked: that there are some, and timestamps
+// that the topic takes. It gives how many records there are.
+func (s *Server) checkProduced(topic *log.Topic, settings settings, records []byte) (messages int64, err error) {
 	if len(records) == 0 {
 		return 0, &fault{kerr.InvalidRecord, "no record batch for topic " + topic.Name}
 	}
-	for rest := records; len(rest) > 0; {
-		b, err := record.ParseHeader(rest)
-		if err == nil && b.Bytes == nil {
-			err = errs.New(errs.Invalid, "%w: cut short", log.ErrCorruptBatch)
-		}
-		if err == nil {
-			err = s.checkBatch(topic, settings, b)
-		}
+	for b, err := range record.Batches(records) {
 		if err != nil {
 			return 0, err
 		}
+		now := s.options.Clock.Now().UnixMilli()
+		if !settings.logAppendTime && ((settings.maxAfter >= 0 && b.MaxTimestamp > now && b.MaxTimestamp-now > settings.maxAfter) ||
+			(settings.maxBefore >= 0 && b.BaseTimestamp >= 0 && now-b.BaseTimestamp > settings.maxBefore)) {
+			return 0, &fault{kerr.InvalidTimestamp, "a timestamp is further from the server's time than topic " + topic.Name + " takes"}
+		}
 		messages += int64(b.Count)
-		rest = rest[len(b.Bytes):]
 	}
 	return messages, nil
-}
-
-func (s *Server) checkBatch(topic log.Topic, settings settings, b record.Batch) error {
-	if b.Control() {
-		return &fault{kerr.InvalidRecord, "clients may not write control batches"}
-	}
-	if err := b.ValidateFrame(); err != nil {
-		return err
-	}
-	now := s.options.Clock.Now().UnixMilli()
-	if !settings.logAppendTime && ((settings.maxAfter >= 0 && b.MaxTimestamp > now && b.MaxTimestamp-now > settings.maxAfter) ||
-		(settings.maxBefore >= 0 && b.BaseTimestamp >= 0 && now-b.BaseTimestamp > settings.maxBefore)) {
-		return &fault{kerr.InvalidTimestamp, "a timestamp is further from the server's time than topic " + topic.Name + " takes"}
-	}
-	if settings.compacted {
-		return checkKeys(topic, b)
-	}
-	return nil
-}
-
-// checkKeys refuses the first record without a key: a compacted topic could never forget it.
-func checkKeys(topic log.Topic, b record.Batch) error {
-	// Before the records are unfolded their CRC must fit.
-	if _, _, err := record.Parse(b.Bytes); err != nil {
-		return err
-	}
-	var it record.Iterator
-	if err := it.Reset(b); err != nil {
-		return err
-	}
-	for index := 0; it.Next(); index++ {
-		if it.Record().Key == nil {
-			return errs.New(errs.Invalid, "topic %s is compacted: %w", topic.Name, &log.RecordError{Index: index, Message: "it has no key"})
-		}
-	}
-	return it.Err()
 }
 
 // produceAnswer is the answer for one partition, as far as err decides it.

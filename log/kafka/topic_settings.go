@@ -7,11 +7,10 @@ import (
 	"github.com/miracledb/miracledb/log"
 )
 
-// settings are the settings that a produce looks at.
+// settings are the settings that a produce looks at here.
 type settings struct {
 	maxBefore, maxAfter int64 // milliseconds, -1: any
 	logAppendTime       bool
-	compacted           bool
 }
 
 func topicSettings(topic *log.Topic) settings {
@@ -30,6 +29,5 @@ func topicSettings(topic *log.Topic) settings {
 	s.maxBefore = number("message.timestamp.before.max.ms", both)
 	s.maxAfter = number("message.timestamp.after.max.ms", both)
 	s.logAppendTime = config["message.timestamp.type"] == "LogAppendTime"
-	_, s.compacted = topic.Cleanup()
 	return s
 }
