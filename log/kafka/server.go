@@ -214,10 +214,3 @@ func (s *Server) remove(c *conn) {
 	defer s.mu.Unlock()
 	delete(s.mu.conns, c)
 }
-
-// Connections is the number of open connections.
-func (s *Server) Connections() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.mu.conns)
-}

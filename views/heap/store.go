@@ -284,20 +284,6 @@ func (s *Store) Stats(rel delta.RelationID) Stats {
 	return s.mu.stats[rel]
 }
 
-// DiskBytes estimates what the rows of rel take on disk, flushed tables only.
-func (s *Store) DiskBytes(rel delta.RelationID) (int64, error) {
-	lo, hi := bounds(spaceRow, rel, nil, nil)
-	n, err := s.db.EstimateDiskUsage(lo, hi)
-	return int64(n), wrap("estimate size", err)
-}
-
-// IndexDiskBytes estimates what an index takes on disk, flushed tables only.
-func (s *Store) IndexDiskBytes(index delta.RelationID) (int64, error) {
-	lo, hi := bounds(spaceIndex, index, nil, nil)
-	n, err := s.db.EstimateDiskUsage(lo, hi)
-	return int64(n), wrap("estimate size", err)
-}
-
 // Checkpoint writes a copy of the durable state to dir, which must not exist, on the same file system: tables are
 // hard-linked. It flushes first, so the copy stands at least at the Position of before the call. For backup.
 func (s *Store) Checkpoint(dir string) error {
