@@ -45,6 +45,7 @@ var serveOptions = []option{
 	{"super-users", node.DefaultSuperUser, "who may do everything, as in Kafka's super.users: User:NAME;User:NAME"},
 	{"allow-everyone-without-acl", "auto", "whether everyone may do what no ACL is about: true, false, auto (as long as nobody must authenticate)"},
 	{"kafka-session", "0", "how long an authentication of a Kafka client holds, such as 1h (default: as long as its connection)"},
+	{"offsets-retention-minutes", "10080", "how long offsets are kept that groups have committed and nobody uses: Kafka's offsets.retention.minutes"},
 	{"bootstrap-user", "", "a user that is made at the start when there is none"},
 	{"bootstrap-password-file", "", "file whose first line is the password of --bootstrap-user"},
 	{"pprof", "", "where the profiler answers, HOST:PORT (default: nowhere)"},
@@ -211,6 +212,12 @@ func (s settings) apply(c *node.Config) (err error) {
 			if c.KafkaSession, err = time.ParseDuration(e.Value); err != nil || c.KafkaSession < 0 {
 				return usage{fmt.Errorf("--kafka-session %q is no duration such as 1h", e.Value)}
 			}
+		case "offsets-retention-minutes":
+			minutes, perr := strconv.ParseInt(e.Value, 10, 32)
+			if perr != nil || minutes < 1 {
+				return usage{fmt.Errorf("--offsets-retention-minutes %q is no number of minutes from 1 on", e.Value)}
+			}
+			c.OffsetsRetention = time.Duration(minutes) * time.Minute
 		case "bootstrap-user":
 			c.BootstrapUser = e.Value
 		case "bootstrap-password-file":

@@ -38,6 +38,8 @@ type Config struct {
 	KafkaAuth kafka.Authentication
 	// KafkaSession is how long an authentication holds; 0: as long as its connection.
 	KafkaSession time.Duration
+	// OffsetsRetention is how long committed offsets are kept that nobody uses; 0: 7 days.
+	OffsetsRetention time.Duration
 	// SuperUsers may do everything (super.users); nil: the user miracledb.
 	SuperUsers []access.Principal
 	// EveryoneWithoutACL: see kafka.Options.

@@ -332,7 +332,7 @@ func (n *Node) serveKafka(ctx context.Context, doors *group) error {
 		return nil
 	}
 	ks, err := kafka.Open(ctx, kafka.Options{Log: l, Catalog: n.Database, ClusterID: n.dir.meta.ClusterID, NodeID: 1, Report: n.report,
-		Authentication: n.config.KafkaAuth, SessionLifetime: n.config.KafkaSession,
+		Authentication: n.config.KafkaAuth, SessionLifetime: n.config.KafkaSession, OffsetsRetention: n.config.OffsetsRetention,
 		SuperUsers: n.config.SuperUsers, EveryoneWithoutACL: n.config.EveryoneWithoutACL})
 	if err != nil {
 		return err

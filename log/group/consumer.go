@@ -286,6 +286,9 @@ func (m *Machine) removeConsumers(g *group, gone ...*consumer) {
 		delete(k.members, c.id)
 	}
 	k.order = slices.DeleteFunc(k.order, func(c *consumer) bool { return k.members[c.id] != c })
+	if !k.any() {
+		g.emptied = m.now
+	}
 	m.resolve(k)
 	m.rebalance(g)
 	m.forget(g)

@@ -103,7 +103,7 @@ func (m *Machine) replaceStatic(g *group, old *member, id string) {
 }
 
 func (m *Machine) newGroup(name string) *group {
-	g := &group{name: name, state: Empty, pending: map[string]time.Time{}, offsets: map[offsetKey]stored{}}
+	g := &group{name: name, state: Empty, pending: map[string]time.Time{}, offsets: map[offsetKey]stored{}, emptied: m.now}
 	m.groups[name] = g
 	return g
 }
@@ -245,7 +245,7 @@ func (m *Machine) completeJoin(g *group) {
 	g.generation++
 	g.settle = time.Time{}
 	if len(g.members) == 0 {
-		g.state, g.leader, g.protocol = Empty, "", ""
+		g.state, g.leader, g.protocol, g.emptied = Empty, "", "", m.now
 		return
 	}
 	if leader := g.member(g.leader); leader == nil || !leader.isJoining {

@@ -95,6 +95,8 @@ type group struct {
 	// settle holds a first rebalance open for others although all known members have joined.
 	settle  time.Time
 	offsets map[offsetKey]stored
+	// emptied is when the group lost its last member, or when it was heard of first.
+	emptied time.Time
 	// consumers are the members when they use the consumer protocol (KIP-848); a group has members of one protocol only.
 	consumers *consumers
 }
@@ -284,6 +286,8 @@ type Group struct {
 	ProtocolType string
 	Protocol     string
 	Members      []Member // of the classic protocol
+	// Emptied is, of an Empty group, since when it has had no members.
+	Emptied time.Time
 }
 
 // Member is what Describe tells of a member.
@@ -335,7 +339,7 @@ func (m *Machine) Describe(name string) Group {
 	if g == nil {
 		return Group{Name: name, State: Dead}
 	}
-	out := Group{Name: name, Type: g.kind(), State: g.status(), ProtocolType: g.protocolType}
+	out := Group{Name: name, Type: g.kind(), State: g.status(), ProtocolType: g.protocolType, Emptied: g.emptied}
 	if g.state == Stable || g.state == CompletingRebalance {
 		out.Protocol = g.protocol
 	}

@@ -25,6 +25,10 @@ type coordinator struct {
 	log     log.Log
 	catalog Catalog
 	clock   clock.Clock
+	// retention is how long offsets are kept that nobody uses.
+	retention time.Duration
+	// report hears of offsets that could not be forgotten.
+	report func(error)
 	// waken tells run that the machine may have something to wait for again.
 	waken chan struct{}
 	// changed tells that the topics may be others than the machine knows.
@@ -42,9 +46,11 @@ type coordinator struct {
 
 // openCoordinator replays the committed offsets.
 func openCoordinator(ctx context.Context, o Options) (*coordinator, error) {
-	c := &coordinator{log: o.Log, catalog: o.Catalog, clock: o.Clock, waken: make(chan struct{}, 1), changed: make(chan struct{}, 1)}
+	c := &coordinator{log: o.Log, catalog: o.Catalog, clock: o.Clock, retention: o.OffsetsRetention, report: o.Report,
+		waken: make(chan struct{}, 1), changed: make(chan struct{}, 1)}
 	c.mu.machine = group.New(o.Group)
 	c.mu.waiting, c.mu.ending = map[group.Token]chan any{}, map[string]int{}
+	c.mu.machine.Step(c.clock.Now(), group.Tick{}) // the groups that are replayed are empty from now on
 	return c, c.replay(ctx)
 }
 
@@ -56,10 +62,15 @@ func (c *coordinator) run(ctx context.Context) {
 	case c.changed <- struct{}{}: // what came before the Notify
 	default:
 	}
+	check := time.NewTicker(offsetsCheck)
+	defer check.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-check.C:
+			c.expire(ctx)
+			continue
 		case <-c.waken:
 		}
 		ticker := time.NewTicker(beat)
@@ -68,6 +79,8 @@ func (c *coordinator) run(ctx context.Context) {
 			case <-ctx.Done():
 			case <-ticker.C:
 				c.tick()
+			case <-check.C:
+				c.expire(ctx)
 			}
 		}
 		ticker.Stop()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -68,6 +69,12 @@ func (s *Server) resourceConfigs(r *request, want *kmsg.DescribeConfigsRequestRe
 		add("default.replication.factor", "1", kmsg.ConfigSourceDefaultConfig, kmsg.ConfigTypeInt, true)
 		add("message.max.bytes", largest.Default, kmsg.ConfigSourceDefaultConfig, kmsg.ConfigTypeInt, true)
 		add("num.partitions", "1", kmsg.ConfigSourceDefaultConfig, kmsg.ConfigTypeInt, true)
+		retention := s.options.OffsetsRetention
+		source := kmsg.ConfigSourceDefaultConfig
+		if retention != offsetsRetention {
+			source = kmsg.ConfigSourceStaticBrokerConfig
+		}
+		add("offsets.retention.minutes", strconv.FormatInt(int64(retention/time.Minute), 10), source, kmsg.ConfigTypeInt, true)
 		return out, nil
 	}
 	return nil, &fault{kerr.InvalidRequest, fmt.Sprintf("resources of type %v have no settings here", want.ResourceType)}

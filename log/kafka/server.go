@@ -70,6 +70,8 @@ type Options struct {
 	EveryoneWithoutACL *bool
 	// SessionLifetime is how long an authentication holds (connections.max.reauth.ms). 0: as long as the connection.
 	SessionLifetime time.Duration
+	// OffsetsRetention is how long committed offsets are kept that nobody uses (offsets.retention.minutes). 0: 7 days.
+	OffsetsRetention time.Duration
 	// Group are the settings of the group coordinator.
 	Group group.Options
 	// MaxConnections bounds open connections: each has two goroutines and a buffer. 0: 10,000.
@@ -86,6 +88,9 @@ type Options struct {
 func (o Options) withDefaults() Options {
 	if o.Clock == nil {
 		o.Clock = clock.System{}
+	}
+	if o.OffsetsRetention == 0 {
+		o.OffsetsRetention = offsetsRetention
 	}
 	if o.MaxConnections == 0 {
 		o.MaxConnections = 10_000
