@@ -136,6 +136,44 @@ func TestWritesOfOtherFormats(t *testing.T) {
 	}
 }
 
+// on_fault = 'refuse' tells transactional producers too, at produce; where it is not set the record is rejected with the commit.
+func TestTransactionsAreRefused(t *testing.T) {
+	s := nodetest.Start(t)
+	c := s.Connect(t)
+	nodetest.Exec(t, c, `CREATE TABLE strict (id bigint PRIMARY KEY) WITH (on_fault = 'refuse')`)
+	nodetest.Exec(t, c, `CREATE TABLE lax (id bigint PRIMARY KEY)`)
+	k, err := kgo.NewClient(kgo.SeedBrokers(s.Kafka), kgo.TransactionalID("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.Close()
+	try := func(topic, value string, end kgo.TransactionEndTry) error {
+		t.Helper()
+		if err := k.BeginTransaction(); err != nil {
+			t.Fatal(err)
+		}
+		produced := k.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Value: []byte(value)}).FirstErr()
+		if err := k.EndTransaction(t.Context(), end); err != nil {
+			t.Fatal(err)
+		}
+		return produced
+	}
+	if err := try("strict", `{"id": "no number"}`, kgo.TryAbort); !errors.Is(err, kerr.InvalidRecord) {
+		t.Errorf("a record that does not fit: %v", err)
+	}
+	for value, topic := range map[string]string{`{"id": 1}`: "strict", `{"id": 2}`: "lax", `{"id": "no number"}`: "lax"} {
+		if err := try(topic, value, kgo.TryCommit); err != nil {
+			t.Errorf("%s to %s: %v", value, topic, err)
+		}
+	}
+	for query, want := range map[string]string{`SELECT id FROM strict`: "1", `SELECT id FROM lax`: "2",
+		`SELECT count(*) FROM strict__rejected`: "0", `SELECT count(*) FROM lax__rejected`: "1"} {
+		if got := nodetest.Text(t, c, query); got != want {
+			t.Errorf("%s: %s, want %s", query, got, want)
+		}
+	}
+}
+
 // A topic that wants schemas does not get others by a transaction either: a table's topic, and one that is no table's.
 func TestTransactionsWantSchemas(t *testing.T) {
 	s := nodetest.Start(t)

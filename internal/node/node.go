@@ -18,7 +18,6 @@ import (
 	"github.com/miracledb/miracledb/internal/runner"
 	"github.com/miracledb/miracledb/internal/vfs"
 	"github.com/miracledb/miracledb/log"
-	"github.com/miracledb/miracledb/log/admission"
 	"github.com/miracledb/miracledb/log/kafka"
 	"github.com/miracledb/miracledb/log/schemas"
 	"github.com/miracledb/miracledb/sql/duck"
@@ -226,10 +225,10 @@ func (n *Node) defined(before, after *catalog.Relation) {
 	var hook log.AdmissionHook
 	if after.Kind == catalog.Table {
 		id := after.ID
-		hook = admission.Plain(n.Sequencer.Admit(func() *catalog.Relation {
+		hook = n.Sequencer.Admit(func() *catalog.Relation {
 			rel, _ := n.Catalog.Current().ByID(id)
 			return rel
-		}))
+		})
 	}
 	if t, ok := n.Log.TopicByID(after.Topic); ok {
 		if schemas.Validates(&t) {

@@ -89,18 +89,6 @@ func (h *Hooks) Produce(ctx context.Context, l log.Log, a log.Append) (*log.Tick
 	return submit(a)
 }
 
-// Plain keeps transactional batches from a hook that orders writes: those are admitted when they are committed (log.TxnHook).
-func Plain(hook log.AdmissionHook) log.AdmissionHook {
-	return func(ctx context.Context, a log.Append, submit func(log.Append) (*log.Ticket, error)) (*log.Ticket, error) {
-		for i := range a.Batches {
-			if b, err := record.ParseHeader(a.Batches[i].Batch); err == nil && b.Transactional() {
-				return submit(a)
-			}
-		}
-		return hook(ctx, a, submit)
-	}
-}
-
 // checkProduced is what a foreign writer's batches must hold beyond what the log itself asks. Submit checks the CRC; it
 // is checked here already when somebody looks at the records before.
 func checkProduced(t *log.Topic, p []byte, hooked bool) error {

@@ -8,6 +8,7 @@ import (
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/internal/row"
 	"github.com/miracledb/miracledb/log"
+	"github.com/miracledb/miracledb/log/record"
 	"github.com/miracledb/miracledb/sql/ingest"
 	"github.com/miracledb/miracledb/views/catalog"
 )
@@ -147,11 +148,13 @@ func (s *Sequencer) Applied(p log.Position) {
 }
 
 // Admit is the admission hook of a table's topic: a produced batch is an upsert in the order of all writes. With
-// refuse, a record that does not decode fails the batch (log.RecordError) instead of standing in t__rejected.
+// refuse, a record that does not decode fails the batch (log.RecordError) instead of standing in t__rejected. Batches of Kafka
+// transactions take their place in the order when they are committed (AdmitTxn), and are refused now.
 func (s *Sequencer) Admit(rel func() *catalog.Relation) log.AdmissionHook {
 	return func(ctx context.Context, a log.Append, submit func(log.Append) (*log.Ticket, error)) (*log.Ticket, error) {
 		r := rel()
-		if r == nil || r.Kind != catalog.Table {
+		transactional := ofTransaction(a)
+		if r == nil || r.Kind != catalog.Table || transactional && r.Options["on_fault"] != "refuse" {
 			return submit(a)
 		}
 		codec, err := s.o.Codec(r)
@@ -171,6 +174,9 @@ func (s *Sequencer) Admit(rel func() *catalog.Relation) log.AdmissionHook {
 			}
 			rows = d
 			changes = append(changes, d.Changes...)
+		}
+		if transactional {
+			return submit(a)
 		}
 		if len(a.Batches) == 1 && codec.Final(rows) {
 			a.Attachment = rows
@@ -192,6 +198,16 @@ func (s *Sequencer) Admit(rel func() *catalog.Relation) log.AdmissionHook {
 		}()
 		return t, nil
 	}
+}
+
+// ofTransaction reports whether an append has batches of a Kafka transaction: then all are.
+func ofTransaction(a log.Append) bool {
+	for i := range a.Batches {
+		if b, err := record.ParseHeader(a.Batches[i].Batch); err == nil && b.Transactional() {
+			return true
+		}
+	}
+	return false
 }
 
 // refused forgets the rows of an append that did not come to be: nobody may build on them.
