@@ -217,7 +217,9 @@ func (s settings) apply(c *node.Config) (err error) {
 			if perr != nil || minutes < 1 {
 				return usage{fmt.Errorf("--offsets-retention-minutes %q is no number of minutes from 1 on", e.Value)}
 			}
-			c.OffsetsRetention = time.Duration(minutes) * time.Minute
+			if asked {
+				c.OffsetsRetention = time.Duration(minutes) * time.Minute
+			}
 		case "bootstrap-user":
 			c.BootstrapUser = e.Value
 		case "bootstrap-password-file":

@@ -12,13 +12,13 @@ import (
 func TestOffsetsRetentionSetting(t *testing.T) {
 	for _, c := range []struct {
 		flag, environment string
-		want              time.Duration // 0: refused
+		want              time.Duration // -1: refused
 	}{
-		{"", "", 7 * 24 * time.Hour},
+		{"", "", 0}, // the default is the server's
 		{"", "60", time.Hour},
 		{"1", "60", time.Minute},
-		{"0", "", 0},
-		{"1h", "", 0},
+		{"0", "", -1},
+		{"1h", "", -1},
 	} {
 		cmd := newServe()
 		if c.environment != "" {
@@ -35,7 +35,7 @@ func TestOffsetsRetentionSetting(t *testing.T) {
 		}
 		var config node.Config
 		err = s.apply(&config)
-		if refused := errors.As(err, new(usage)); refused != (c.want == 0) || !refused && config.OffsetsRetention != c.want {
+		if refused := errors.As(err, new(usage)); refused != (c.want < 0) || !refused && config.OffsetsRetention != c.want {
 			t.Errorf("flag %q, environment %q: %v, %v; want %v", c.flag, c.environment, config.OffsetsRetention, err, c.want)
 		}
 		t.Setenv("MIRACLEDB_OFFSETS_RETENTION_MINUTES", "10080")

@@ -161,7 +161,7 @@ func (c Config) validateCluster() error {
 		name string
 		set  bool
 	}{{"--kafka", c.Kafka.Asked}, {"--kafka-tls", c.KafkaTLS.HostPort != ""}, {"--kafka-auth", c.KafkaAuth != "" && c.KafkaAuth != kafka.AuthenticateWithUsers},
-		{"--kafka-session", c.KafkaSession != 0}, {"--super-users", c.SuperUsers != nil}, {"--allow-everyone-without-acl", c.EveryoneWithoutACL != nil},
+		{"--kafka-session", c.KafkaSession != 0}, {"--offsets-retention-minutes", c.OffsetsRetention != 0}, {"--super-users", c.SuperUsers != nil}, {"--allow-everyone-without-acl", c.EveryoneWithoutACL != nil},
 		{"--bootstrap-user", c.BootstrapUser != ""}, {"--tls-client-ca", c.TLS.ClientCA != ""}} {
 		if f.set {
 			idle = append(idle, f.name)
