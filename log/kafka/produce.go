@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -24,9 +25,15 @@ type producing struct {
 	tickets  []produced
 }
 
+// togetherBytes is up to how many bytes the partitions of a topic in a Produce are one append.
+const togetherBytes = 1 << 20
+
 // produced is the ticket of one partition's batches, nil where they were refused.
 type produced struct {
 	*log.Ticket
+	at            int // which of the ticket's appends
+	messages      int64
+	bytes         int
 	logAppendTime bool
 	meter         *topicMeter
 }
@@ -54,6 +61,9 @@ func (s *Server) beginProduce(ctx context.Context, r *request) (finisher, error)
 		t := kmsg.NewProduceResponseTopic()
 		topic, unknown := s.producedTopic(r, &w, &t)
 		to := target{topic, unknown, topicSettings(&topic), s.meters.topic(topic.ID)}
+		var batches []log.PartitionBatch
+		var of []int // the partition's place in tickets of each of batches
+		first := len(p.tickets)
 		for partitions := w.length(flexible); partitions > 0 && !w.bad; partitions-- {
 			index, size := w.int32(), w.length(flexible)
 			var records []byte
@@ -69,14 +79,30 @@ func (s *Server) beginProduce(ctx context.Context, r *request) (finisher, error)
 			if w.bad {
 				break
 			}
-			ticket, err := (*log.Ticket)(nil), refusal
+			messages, err := int64(0), refusal
 			if err == nil {
-				ticket, err = s.submit(ctx, &to, index, records, join)
+				messages, err = s.mayProduce(&to, index, records)
+			}
+			if err == nil {
+				batches = append(batches, log.PartitionBatch{Partition: log.Partition{Topic: to.topic.ID, Index: index}, Batch: records})
+				of = append(of, len(p.tickets))
 			}
 			to.meter.produces.Add(1)
-			p.tickets = append(p.tickets, produced{ticket, to.settings.logAppendTime, to.meter})
+			p.tickets = append(p.tickets, produced{messages: messages, bytes: len(records), logAppendTime: to.settings.logAppendTime, meter: to.meter})
 			t.Partitions = append(t.Partitions, produceAnswer(index, err))
 		}
+		if w.bad {
+			break
+		}
+		s.submit(ctx, batches, join, func(i int, ticket *log.Ticket, at int, err error) {
+			one := &p.tickets[of[i]]
+			one.Ticket, one.at = ticket, at
+			if err != nil {
+				refuse(&t.Partitions[of[i]-first], err)
+			} else if !ticket.Duplicate {
+				to.meter.produced(one.messages, one.bytes)
+			}
+		})
 		if flexible {
 			w.tags()
 		}
@@ -118,24 +144,53 @@ type target struct {
 	meter    *topicMeter
 }
 
-// submit checks the batches of one partition and hands them to the log.
-func (s *Server) submit(ctx context.Context, to *target, index int32, records []byte, join bool) (*log.Ticket, error) {
+// mayProduce checks the batches for one partition, and gives how many records they have.
+func (s *Server) mayProduce(to *target, index int32, records []byte) (messages int64, err error) {
 	switch {
 	case to.unknown != nil:
-		return nil, to.unknown
+		return 0, to.unknown
 	case index < 0 || index >= to.topic.Partitions:
-		return nil, kerr.UnknownTopicOrPartition
+		return 0, kerr.UnknownTopicOrPartition
 	}
-	messages, err := s.checkProduced(&to.topic, to.settings, records)
-	if err != nil {
-		return nil, err
+	return s.checkProduced(&to.topic, to.settings, records)
+}
+
+// submit hands the batches of one topic to the log, several of them as one append. When that is refused each is one of its own:
+// Kafka's partitions succeed and fail alone. got is told the ticket of each, and its place there.
+func (s *Server) submit(ctx context.Context, batches []log.PartitionBatch, join bool, got func(i int, ticket *log.Ticket, at int, err error)) {
+	for done := 0; done < len(batches); {
+		n := together(batches[done:])
+		// A copy: the log takes batches out that it has, and may refuse the others then.
+		ticket, err := s.log.Produce(ctx, log.Append{JoinTxn: join, Batches: slices.Clone(batches[done : done+n])})
+		for i := done; i < done+n; i++ {
+			if err == nil || n == 1 {
+				got(i, ticket, i-done, err)
+				continue
+			}
+			alone, err := s.log.Produce(ctx, log.Append{JoinTxn: join, Batches: batches[i : i+1 : i+1]})
+			got(i, alone, 0, err)
+		}
+		done += n
 	}
-	ticket, err := s.log.Produce(ctx, log.Append{JoinTxn: join, Batches: []log.PartitionBatch{{
-		Partition: log.Partition{Topic: to.topic.ID, Index: index}, Batch: records}}})
-	if err == nil && !ticket.Duplicate {
-		to.meter.produced(messages, len(records))
+}
+
+// together is how many of the first batches can be one append: each its own partition, so that what one of them expects of the
+// log is asked of what the others leave as it is.
+func together(batches []log.PartitionBatch) (n int) {
+	var seen map[int32]bool
+	for size := 0; n < len(batches); n++ {
+		p := batches[n].Partition.Index
+		if size += len(batches[n].Batch); n > 0 && (size > togetherBytes || seen[p]) {
+			break
+		}
+		if len(batches) > 1 {
+			if seen == nil {
+				seen = map[int32]bool{}
+			}
+			seen[p] = true
+		}
 	}
-	return ticket, err
+	return n
 }
 
 // checkProduced is what a Kafka broker asks of produced batches and no other writer is asked: that there are some, and timestamps
@@ -206,7 +261,7 @@ func (p *producing) finish(ctx context.Context) (answer, error) {
 				if err := await(ctx, ticket.Ticket, deadline.C); err != nil {
 					refuse(&partitions[j], err)
 				} else {
-					partitions[j].BaseOffset = ticket.Offsets[0]
+					partitions[j].BaseOffset = ticket.Offsets[ticket.at]
 					if ticket.logAppendTime {
 						partitions[j].LogAppendTime = ticket.Time.UnixMilli()
 					}
