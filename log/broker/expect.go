@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"fmt"
+	"iter"
 	"math"
 	"strconv"
 
@@ -234,34 +235,44 @@ func (n *pending) newest(s *state, place keyPlace, producer int64) (offset int64
 		return 0, false, errs.New(errs.Unavailable, "the key index of %s partition %d is not built yet", place.partition.Topic, place.partition.Index)
 	}
 	n.prune()
-	look := func(e keys.Entry) (found bool) {
-		if e.Offset < ps.start || ps.hasAborted(e) {
-			return false
+	for e, err := range newestFirst(n.entries[place], x.Newest(place.partition, place.name, math.MaxInt64)) {
+		switch {
+		case err != nil:
+			return 0, false, err
+		case e.Offset < ps.start:
+			return -1, false, nil
+		case ps.hasAborted(e):
+			continue
 		}
-		offset = e.Offset
 		if first, ongoing := ps.open[e.Producer]; ongoing && e.Offset >= first {
 			open = e.Producer != producer
 		}
-		return true
-	}
-	entries := n.entries[place]
-	for i := len(entries) - 1; i >= 0; i-- {
-		if look(entries[i]) {
-			return offset, open, nil
-		}
-	}
-	for e, err := range x.Newest(place.partition, place.name, math.MaxInt64) {
-		if err != nil {
-			return 0, false, err
-		}
-		if e.Offset < ps.start {
-			break
-		}
-		if look(e) {
-			return offset, open, nil
-		}
+		return e.Offset, open, nil
 	}
 	return -1, false, nil
+}
+
+// newestFirst gives the entries of a key that are pending, oldest first, among those of the index, newest first; some may come
+// twice. The index may have newer ones than what is pending: those of appends that came when the topic had no index for a while.
+func newestFirst(pending []keys.Entry, index iter.Seq2[keys.Entry, error]) iter.Seq2[keys.Entry, error] {
+	return func(yield func(keys.Entry, error) bool) {
+		i := len(pending)
+		for e, err := range index {
+			for ; err == nil && i > 0 && pending[i-1].Offset >= e.Offset; i-- {
+				if !yield(pending[i-1], nil) {
+					return
+				}
+			}
+			if !yield(e, err) || err != nil {
+				return
+			}
+		}
+		for ; i > 0; i-- {
+			if !yield(pending[i-1], nil) {
+				return
+			}
+		}
+	}
 }
 
 func (p *partitionState) hasAborted(e keys.Entry) bool {

@@ -327,26 +327,15 @@ func (b *Broker) KeyOffsets(ctx context.Context, p log.Partition, key []byte, be
 	}
 	aborted := record.AbortedOf(b.Aborted(p, 0, math.MaxInt64))
 	var out []int64
-	add := func(e keys.Entry) (more bool) {
-		if e.Offset < bounds.Start || len(out) == n {
-			return false
-		}
-		if e.Offset < below && !aborted.Has(e.Producer, e.Offset) {
-			out, below = append(out, e.Offset), e.Offset
-		}
-		return len(out) < n
-	}
-	for i := len(pending) - 1; i >= 0; i-- {
-		if !add(pending[i]) {
-			return out, nil
-		}
-	}
-	for e, err := range x.Newest(p, name, below) {
+	for e, err := range newestFirst(pending, x.Newest(p, name, below)) {
 		if err != nil {
 			return nil, err
 		}
-		if !add(e) {
+		if e.Offset < bounds.Start || len(out) == n {
 			break
+		}
+		if e.Offset < below && !aborted.Has(e.Producer, e.Offset) {
+			out, below = append(out, e.Offset), e.Offset
 		}
 	}
 	return out, nil

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -267,4 +268,43 @@ func TestKeyIndexBitRot(t *testing.T) {
 	}
 	b, _ = start(t, opts)
 	checkKeys(t, b, p)
+}
+
+// What is pending is not always newer than what the index has: a topic that had no index for a while brings both.
+func TestNewestFirst(t *testing.T) {
+	entries := func(offsets ...int64) (es []keys.Entry) {
+		for _, o := range offsets {
+			es = append(es, keys.Entry{Offset: o, Producer: -1})
+		}
+		return es
+	}
+	for _, c := range []struct{ pending, index, want []int64 }{
+		{nil, nil, nil},
+		{[]int64{1, 5}, nil, []int64{5, 1}},
+		{nil, []int64{9, 3}, []int64{9, 3}},
+		{[]int64{1, 5, 11}, []int64{9, 5, 3}, []int64{11, 9, 5, 5, 3, 1}},
+	} {
+		index := func(yield func(keys.Entry, error) bool) {
+			for _, e := range entries(c.index...) {
+				if !yield(e, nil) {
+					return
+				}
+			}
+		}
+		for n := range len(c.want) + 1 { // who reads it may stop anywhere
+			var got []int64
+			for e, err := range newestFirst(entries(c.pending...), index) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(got) == n {
+					break
+				}
+				got = append(got, e.Offset)
+			}
+			if !slices.Equal(got, c.want[:n]) {
+				t.Errorf("%v and %v: %v", c.pending, c.index, got)
+			}
+		}
+	}
 }
