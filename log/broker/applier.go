@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"sort"
 	"sync"
 	"time"
 
@@ -198,9 +199,9 @@ func (a *applier) run() error {
 		if c == nil && !ended && a.budget.taken() < min(applyBytes, a.budget.limit)/2 {
 			pace.Reset(applyPace)
 			<-pace.C
-			c, ended, clean = a.next()
+			_, ended, clean = a.next()
 		}
-		if err := a.step(c); err != nil {
+		if err := a.step(); err != nil {
 			if !diskFull(err) {
 				return err
 			}
@@ -233,16 +234,18 @@ func (a *applier) run() error {
 // pending reports whether there is something to apply or to save.
 func (a *applier) pending() bool {
 	c, _, _ := a.next()
-	return c != nil || len(a.durable.unapplied(math.MaxUint64, 1)) > 0
+	return c != nil || len(a.durable.unapplied(1)) > 0
 }
 
-// step applies a piece, up to checkpoint c, and saves c when it is reached.
-func (a *applier) step(c *checkpoint) error {
-	last := uint64(math.MaxUint64)
+// step applies a piece, up to the next checkpoint, and saves that when it is reached.
+func (a *applier) step() error {
+	entries := a.durable.unapplied(applyBytes)
+	// Asked after the entries: a checkpoint that was cut before one of them is known by now, and must not hold it.
+	c, _, _ := a.next()
 	if c != nil {
-		last = c.sequence
+		n := sort.Search(len(entries), func(i int) bool { return entries[i].entry.Position.Sequence > c.sequence })
+		entries = entries[:n]
 	}
-	entries := a.durable.unapplied(last, applyBytes)
 	if len(entries) > 0 {
 		if err := a.apply(entries); err != nil {
 			return err

@@ -133,8 +133,8 @@ func (d *durable) evictLocked() {
 	d.mu.tail = d.mu.tail[n:]
 }
 
-// unapplied gives about maxBytes of the entries that segments do not have, up to sequence last.
-func (d *durable) unapplied(last uint64, maxBytes int64) []tailEntry {
+// unapplied gives about maxBytes of the entries that segments do not have.
+func (d *durable) unapplied(maxBytes int64) []tailEntry {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	if len(d.mu.tail) == 0 {
@@ -142,7 +142,7 @@ func (d *durable) unapplied(last uint64, maxBytes int64) []tailEntry {
 	}
 	from := int(d.mu.applied + 1 - d.mu.tail[0].entry.Position.Sequence)
 	to, size := from, int64(0)
-	for to < len(d.mu.tail) && size < maxBytes && d.mu.tail[to].entry.Position.Sequence <= last {
+	for to < len(d.mu.tail) && size < maxBytes {
 		size += d.mu.tail[to].size
 		to++
 	}
