@@ -6,6 +6,7 @@ import (
 	"math"
 	"sort"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/miracledb/miracledb/internal/errs"
@@ -61,7 +62,11 @@ type applier struct {
 	rolls    map[log.TopicID]roll
 	rollsOf  uint64 // state.changes at which rolls was made
 	finishAt func() *checkpoint
-	given    segment.Retired // files given up, no longer named by the next snapshot
+	// Files given up, no longer named by the next snapshot:
+	given   segment.Retired
+	thinned []commits.Retired
+	// removals counts the times that segments were given up or written anew.
+	removals atomic.Uint64
 
 	mu struct {
 		sync.Mutex
@@ -179,6 +184,15 @@ func (a *applier) runTasks() {
 func (a *applier) replace(ctx context.Context, store *segment.Store, r *segment.Rewritten, cleaned int64) error {
 	return a.do(ctx, func() error {
 		a.given = append(a.given, store.Replace(r, cleaned)...)
+		a.removals.Add(1)
+		return nil
+	})
+}
+
+// thin puts a thinned file of the commit index in the place of the ones that it was made of.
+func (a *applier) thin(ctx context.Context, t *commits.Thinned) error {
+	return a.do(ctx, func() error {
+		a.thinned = append(a.thinned, a.commits.Replace(t))
 		return nil
 	})
 }
@@ -415,6 +429,12 @@ func (a *applier) save(c *checkpoint) error {
 		return err
 	}
 	a.given = nil
+	for _, files := range a.thinned {
+		if err := files.Remove(); err != nil {
+			return err
+		}
+	}
+	a.thinned = nil
 	return a.purge(gone)
 }
 
@@ -432,6 +452,9 @@ func (a *applier) retire() (gone segment.Retired) {
 	kept := a.kept()
 	for store, start := range starts {
 		gone = append(gone, store.Retire(start, kept)...)
+	}
+	if len(gone) > 0 {
+		a.removals.Add(1)
 	}
 	return gone
 }
@@ -465,6 +488,7 @@ func (a *applier) purge(gone map[log.TopicID]bool) error {
 			return err
 		}
 	}
+	a.removals.Add(1)
 	a.durable.mu.Lock()
 	defer a.durable.mu.Unlock()
 	rest := a.durable.mu.state.dropped[:0]

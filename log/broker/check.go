@@ -90,13 +90,15 @@ func (r *Report) checkSegments(opts Options, dirs directories, snap *snapshot) m
 
 // checkCommits compares the index of appends with what the segments hold.
 func (r *Report) checkCommits(opts Options, dirs directories, snap *snapshot, stores map[log.Partition]*segment.Store) {
-	index, err := commits.Open(commits.Options{FS: opts.FS, Dir: dirs.commits}, snap.commits)
+	index, err := commits.Open(opts.commits(dirs), snap.commits)
 	if err != nil {
 		r.fault(err)
 		return
 	}
 	defer index.Close()
 	next := map[log.Partition]int64{}
+	through := map[log.Partition]uint64{} // the sequence up to which next holds
+	thinned := uint64(0)                  // sequence of the newest append that has left the index
 	var last commits.Commit
 	index.Check(r.fault, func(c commits.Commit) {
 		r.Appends++
@@ -104,16 +106,19 @@ func (r *Report) checkCommits(opts Options, dirs directories, snap *snapshot, st
 			r.fault(errs.New(errs.Corrupt, "commit index: append %v is earlier than the one before", c.Position))
 		}
 		last = c
+		if c.Thinned {
+			thinned = c.Position.Sequence
+		}
 		for _, ref := range c.Refs {
-			if at, seen := next[ref.Partition]; seen && ref.Base != at {
+			if at, seen := next[ref.Partition]; seen && (ref.Base < at || ref.Base > at && thinned < through[ref.Partition]) {
 				r.fault(errs.New(errs.Corrupt, "commit index: append %v writes offset %d of %s partition %d, which ends at %d",
 					c.Position, ref.Base, ref.Partition.Topic, ref.Partition.Index, at))
 			}
-			next[ref.Partition] = ref.Base + int64(ref.Records)
+			next[ref.Partition], through[ref.Partition] = ref.Base+int64(ref.Records), c.Position.Sequence
 		}
 	})
 	for p, store := range stores {
-		if at, seen := next[p]; seen && at != store.End() {
+		if at, seen := next[p]; seen && (at > store.End() || at < store.End() && thinned < through[p]) {
 			r.fault(errs.New(errs.Corrupt, "commit index: %s partition %d ends at offset %d, its segments at %d", p.Topic, p.Index, at, store.End()))
 		}
 	}

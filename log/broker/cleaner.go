@@ -21,6 +21,7 @@ type cleaner struct {
 	clock  clock.Clock
 	// damaged are partitions whose compaction has met damage: they are left as they are until the next start.
 	damaged map[log.Partition]bool
+	thinner thinner
 }
 
 func (c *cleaner) run(ctx context.Context) {
@@ -43,6 +44,9 @@ func (c *cleaner) pass(ctx context.Context) error {
 		return err
 	}
 	if err := c.compact(ctx); err != nil {
+		return err
+	}
+	if err := c.thin(ctx); err != nil {
 		return err
 	}
 	if c.retirable() {

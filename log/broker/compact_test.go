@@ -326,7 +326,7 @@ func TestCompactionPowerCut(t *testing.T) {
 		rng := rand.New(rand.NewPCG(seed, 7))
 		fs := vfs.NewMem()
 		now := clock.NewManual(time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC))
-		opts := Options{FS: fs, Dir: "data", JournalFileSize: 64 * limit.KiB, TailBytes: 1, CleanInterval: time.Millisecond, Clock: now}
+		opts := Options{FS: fs, Dir: "data", JournalFileSize: 64 * limit.KiB, TailBytes: 1, CleanInterval: time.Millisecond, Clock: now, slotsPerFile: 20}
 		b, stop := start(t, opts)
 		c := newCompacted(t, b, seed, nil)
 		for cut := range 3 {

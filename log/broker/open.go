@@ -118,8 +118,11 @@ func assemble(opts Options, dirs directories, s *state, held map[string]log.Posi
 // openFiles opens commit index and segments at the sizes that the snapshot names, and deletes what is left of topics
 // that it no longer names.
 func (b *Broker) openFiles(snap *snapshot) (err error) {
-	b.commits, err = commits.Open(commits.Options{FS: b.opts.FS, Dir: b.dirs.commits}, snap.commits)
+	b.commits, err = commits.Open(b.opts.commits(b.dirs), snap.commits)
 	if err != nil {
+		return err
+	}
+	if err := b.commits.Sweep(); err != nil {
 		return err
 	}
 	b.applier.commits = b.commits

@@ -8,6 +8,7 @@ import (
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/internal/limit"
 	"github.com/miracledb/miracledb/internal/vfs"
+	"github.com/miracledb/miracledb/log/commits"
 )
 
 // Options configure a Broker. All but Dir have defaults.
@@ -29,6 +30,13 @@ type Options struct {
 	// Reserve is the free space of the disk below which appends are refused. Default a fiftieth of the disk, 64 MiB to
 	// 1 GiB; negative: none.
 	Reserve limit.Bytes
+
+	slotsPerFile int // of the commit index, for tests
+}
+
+// commits are the options of the commit index.
+func (o Options) commits(dirs directories) commits.Options {
+	return commits.Options{FS: o.FS, Dir: dirs.commits, SlotsPerFile: o.slotsPerFile}
 }
 
 const (

@@ -217,7 +217,7 @@ func (b *Broker) readHistory(sequence uint64, maxBytes int) ([]log.Entry, error)
 	}
 	out := make([]log.Entry, 0, n)
 	for _, c := range got[:n] {
-		e := log.Entry{Position: c.Position, Term: c.Term, Index: c.Index, Time: c.Time, Txn: c.Txn,
+		e := log.Entry{Position: c.Position, Term: c.Term, Index: c.Index, Time: c.Time, Txn: c.Txn, Thinned: c.Thinned,
 			Batches: make([]log.PartitionBatch, 0, len(c.Refs))}
 		for _, r := range c.Refs {
 			p, thinned, err := runs.next(b.durable, r)
@@ -350,7 +350,9 @@ func (b *Broker) OffsetForTime(p log.Partition, ms int64) (offset, timestamp int
 	}
 }
 
-// PositionOf: see log.Log. A partition without records at or below offset gives the zero Position.
+// PositionOf: see log.Log. A partition without records at or below offset gives the zero Position. When the append that
+// wrote offset has left the commit index, with all that it wrote, it gives one before it and after the last of the
+// partition that is there.
 func (b *Broker) PositionOf(p log.Partition, offset int64) (log.Position, error) {
 	d := b.durable
 	d.mu.RLock()
@@ -382,7 +384,7 @@ func (b *Broker) PositionOf(p log.Partition, offset int64) (log.Position, error)
 	_, next := b.commits.Bounds()
 	// The index promises the append within SequenceStride; one that was made again after its file was lost does not.
 	for count := segment.SequenceStride; ; count *= 16 {
-		c, ok, err := b.commits.LastFor(p, offset, sequence, count)
+		c, ok, passed, err := b.commits.LastFor(p, offset, sequence, count)
 		if err != nil {
 			return log.Position{}, err
 		}
@@ -390,13 +392,25 @@ func (b *Broker) PositionOf(p log.Partition, offset int64) (log.Position, error)
 		for _, r := range c.Refs {
 			covered = covered || r.Partition == p && r.Base <= offset && offset < r.Base+int64(r.Records)
 		}
-		if ok && covered {
+		if ok && (covered || passed) {
 			return c.Position, nil
+		}
+		if passed {
+			return b.positionOf(sequence) // the append has left the index
 		}
 		if sequence+uint64(count) >= next {
 			return log.Position{}, errs.New(errs.Corrupt, "offset %d of %s partition %d has no append in the commit index", offset, p.Topic, p.Index)
 		}
 	}
+}
+
+// positionOf gives the Position of an append that the commit index has.
+func (b *Broker) positionOf(sequence uint64) (log.Position, error) {
+	got, err := b.commits.Read(sequence, 1)
+	if err != nil || len(got) == 0 {
+		return log.Position{}, errs.New(errs.NotFound, "%w: append %d is not kept: %w", log.ErrHistoryThinned, sequence, err)
+	}
+	return got[0].Position, nil
 }
 
 // PositionAt: see log.Log. A time before the first append gives the zero Position, or ErrHistoryThinned when older

@@ -42,7 +42,7 @@ func Restore(ctx context.Context, opts Options, entries iter.Seq2[log.Entry, err
 		}
 	}
 	b := assemble(opts, dirs, newState(), map[string]log.Position{})
-	if b.commits, err = commits.Open(commits.Options{FS: opts.FS, Dir: dirs.commits}, commits.State{}); err != nil {
+	if b.commits, err = commits.Open(opts.commits(dirs), commits.State{}); err != nil {
 		return end, err
 	}
 	b.applier.commits = b.commits

@@ -31,7 +31,7 @@ type snapshot struct {
 
 const (
 	snapshotMagic   = "MDBSTAT\n"
-	snapshotVersion = 4 // older ones are read too
+	snapshotVersion = 5 // older ones are read too
 	snapshotHeader  = 16
 )
 
@@ -196,6 +196,7 @@ func (s *snapshot) encode(body []byte) []byte {
 		e.uint(f.First)
 		e.int(f.Slots)
 		e.int(f.Overflow)
+		e.int(f.Generation)
 	}
 	e.uint(uint64(len(s.segments)))
 	for p, st := range s.segments {
@@ -247,7 +248,11 @@ func decodeSnapshot(p []byte) (*snapshot, error) {
 		s.pins[holder] = d.position()
 	}
 	for range d.count() {
-		s.commits.Files = append(s.commits.Files, commits.FileState{First: d.uint(), Slots: d.int(), Overflow: d.int()})
+		f := commits.FileState{First: d.uint(), Slots: d.int(), Overflow: d.int()}
+		if version > 4 {
+			f.Generation = d.int()
+		}
+		s.commits.Files = append(s.commits.Files, f)
 	}
 	for range d.count() {
 		p := d.partition()

@@ -4,7 +4,8 @@
 //
 // An append is a slot of SlotSize bytes, so the one with a sequence is found by arithmetic and the one at a time by
 // binary search, without an index in memory. What an append writes beyond one batch stands in an overflow file beside.
-// Files are named by the first sequence in them.
+// Files are named by the first sequence in them. Appends whose records are all gone leave full files (Thin); what is left
+// of such a file is found by binary search, and the Position of an append that has left is still told.
 //
 // It is written, synced and recovered like the segments: behind the journal, from memory, opened at a State that was
 // synced, written again from there on.

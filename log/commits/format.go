@@ -30,6 +30,8 @@ type Commit struct {
 	Time        time.Time
 	Txn         uint64
 	Refs        []Ref
+	// Thinned is set when the append has left the index: nothing is known of what it wrote.
+	Thinned bool
 }
 
 // Ref is where one batch of an append stands. Its segment is the one that holds Base.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sort"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/miracledb/miracledb/internal/errs"
@@ -39,6 +40,8 @@ type FileState struct {
 	First    uint64 // sequence of the first slot
 	Slots    int64
 	Overflow int64 // bytes
+	// Generation counts how often the file was thinned; 0: it has a slot for every append.
+	Generation int64
 }
 
 // Index is open for appending. Append, Flush, Sync and State are called by one goroutine at a time; reading is safe
@@ -60,12 +63,43 @@ type file struct {
 	state FileState // flushed
 	dirty bool
 
+	// refs counts the Index and the readers: the last one to let go closes the files.
+	refs atomic.Int32
 	open sync.Mutex
 	data [2]vfs.File // slots, overflow
 }
 
+func newFile(st FileState) *file {
+	f := &file{state: st}
+	f.refs.Store(1)
+	return f
+}
+
+// release lets go of the file.
+func (f *file) release() error {
+	if f.refs.Add(-1) > 0 {
+		return nil
+	}
+	f.open.Lock()
+	defer f.open.Unlock()
+	var first error
+	for which, data := range f.data {
+		if data != nil {
+			if err := data.Close(); first == nil {
+				first = err
+			}
+			f.data[which] = nil
+		}
+	}
+	return first
+}
+
 func (x *Index) name(f *file, which int) string {
-	return x.opts.FS.PathJoin(x.opts.Dir, fmt.Sprintf("%020d.%s", f.state.First, [...]string{"commits", "more"}[which]))
+	generation := ""
+	if f.state.Generation > 0 {
+		generation = fmt.Sprintf("-%d", f.state.Generation)
+	}
+	return x.opts.FS.PathJoin(x.opts.Dir, fmt.Sprintf("%020d%s.%s", f.state.First, generation, [...]string{"commits", "more"}[which]))
 }
 
 // Open opens the index at a State: its files must be there and as long as it says (errs.Corrupt).
@@ -75,7 +109,7 @@ func Open(opts Options, state State) (*Index, error) {
 	}
 	x := &Index{opts: opts}
 	for _, st := range state.Files {
-		f := &file{state: st}
+		f := newFile(st)
 		for which, want := range [...]int64{fileHeaderSize + st.Slots*SlotSize, st.Overflow} {
 			if want == 0 {
 				continue
@@ -193,15 +227,11 @@ func (x *Index) Close() error {
 	defer x.mu.Unlock()
 	var first error
 	for _, f := range x.mu.files {
-		for which, data := range f.data {
-			if data != nil {
-				if err := data.Close(); first == nil {
-					first = err
-				}
-				f.data[which] = nil
-			}
+		if err := f.release(); first == nil {
+			first = err
 		}
 	}
+	x.mu.files = nil
 	return first
 }
 
@@ -219,7 +249,7 @@ func (x *Index) roll(first uint64) error {
 	if err := x.opts.FS.MkdirAll(x.opts.Dir, 0o755); err != nil {
 		return fmt.Errorf("commit index: %w", err)
 	}
-	f := &file{state: FileState{First: first}}
+	f := newFile(FileState{First: first})
 	if err := x.write(f, 0, encodeFileHeader(first), 0); err != nil {
 		return err
 	}
@@ -254,26 +284,36 @@ func (x *Index) Bounds() (first, next uint64) {
 	return x.mu.files[0].state.First, last.First + uint64(last.Slots)
 }
 
-// Read gives up to n appends from sequence on, fewer at the end of a file.
+// Read gives up to n appends from sequence on, fewer at the end of a file. Of one that has left it tells the Position, and
+// the time, term and index of the last one before that is there.
 func (x *Index) Read(sequence uint64, n int) ([]Commit, error) {
-	f, st := x.find(sequence)
+	f, st, end := x.find(sequence)
 	if f == nil {
 		return nil, nil
 	}
-	n = int(min(int64(n), st.Slots-int64(sequence-st.First)))
-	at := fileHeaderSize + int64(sequence-st.First)*SlotSize
+	defer f.release()
+	n = int(min(uint64(n), end-sequence))
+	if st.Generation == 0 {
+		return x.readSlots(f, st, int64(sequence-st.First), n)
+	}
+	return x.readThinned(f, st, sequence, n)
+}
+
+// readSlots gives the appends of n slots from the one with index i on.
+func (x *Index) readSlots(f *file, st FileState, i int64, n int) ([]Commit, error) {
+	at := fileHeaderSize + i*SlotSize
 	p, err := x.readAt(f, 0, at, int64(n)*SlotSize)
 	if err != nil {
 		return nil, err
 	}
 	out := make([]Commit, 0, n)
-	for i := range n {
-		c, refs, more, err := decodeSlot(p[i*SlotSize:])
-		if err == nil && c.Position.Sequence != sequence+uint64(i) {
-			err = errs.New(errs.Corrupt, "the slot is of sequence %d, want %d", c.Position.Sequence, sequence+uint64(i))
+	for k := range n {
+		c, refs, more, err := decodeSlot(p[k*SlotSize:])
+		if err == nil && !st.fits(i+int64(k), c.Position.Sequence) {
+			err = errs.New(errs.Corrupt, "the slot is of sequence %d", c.Position.Sequence)
 		}
 		if err != nil {
-			return nil, x.damage(f, 0, at+int64(i)*SlotSize, SlotSize, err)
+			return nil, x.damage(f, 0, at+int64(k)*SlotSize, SlotSize, err)
 		}
 		if refs > 1 {
 			if c.Refs, err = x.readOverflow(f, st, int64(more), int64(refs), c.Refs); err != nil {
@@ -283,6 +323,14 @@ func (x *Index) Read(sequence uint64, n int) ([]Commit, error) {
 		out = append(out, c)
 	}
 	return out, nil
+}
+
+// fits reports whether the slot with index i may be of that sequence.
+func (st *FileState) fits(i int64, sequence uint64) bool {
+	if st.Generation > 0 && i > 0 {
+		return sequence >= st.First+uint64(i)
+	}
+	return sequence == st.First+uint64(i)
 }
 
 func (x *Index) readOverflow(f *file, st FileState, at, refs int64, out []Ref) ([]Ref, error) {
@@ -323,12 +371,13 @@ func (x *Index) AtTime(t time.Time) (c Commit, ok bool, err error) {
 	return got[0], true, nil
 }
 
-// LastFor gives the last append from sequence on that wrote to p at or below offset, looking at count appends.
-func (x *Index) LastFor(p log.Partition, offset int64, sequence uint64, count int) (found Commit, ok bool, err error) {
+// LastFor gives the last append from sequence on that wrote to p at or below offset, looking at count appends; passed is
+// set when one that wrote behind offset was met.
+func (x *Index) LastFor(p log.Partition, offset int64, sequence uint64, count int) (found Commit, ok, passed bool, err error) {
 	for count > 0 {
 		got, err := x.Read(sequence, min(count, readPiece))
 		if err != nil {
-			return Commit{}, false, err
+			return Commit{}, false, false, err
 		}
 		if len(got) == 0 {
 			break
@@ -339,7 +388,7 @@ func (x *Index) LastFor(p log.Partition, offset int64, sequence uint64, count in
 					continue
 				}
 				if r.Base > offset {
-					return found, ok, nil
+					return found, ok, true, nil
 				}
 				found, ok = c, true
 			}
@@ -347,14 +396,22 @@ func (x *Index) LastFor(p log.Partition, offset int64, sequence uint64, count in
 		sequence += uint64(len(got))
 		count -= len(got)
 	}
-	return found, ok, nil
+	return found, ok, false, nil
 }
 
-// Check reads every slot and calls found with each piece of damage and visit with each append.
+// Check reads every slot and calls found with each piece of damage and visit with each append, those that have left too.
 func (x *Index) Check(found func(error), visit func(Commit)) {
 	x.mu.RLock()
 	files := slices.Clone(x.mu.files)
+	for _, f := range files {
+		f.refs.Add(1)
+	}
 	x.mu.RUnlock()
+	defer func() {
+		for _, f := range files {
+			f.release()
+		}
+	}()
 	for _, f := range files {
 		header, err := x.readAt(f, 0, 0, fileHeaderSize)
 		if err != nil || !validFileHeader(header, f.state.First) {
@@ -378,14 +435,29 @@ func (x *Index) Check(found func(error), visit func(Commit)) {
 	}
 }
 
-func (x *Index) find(sequence uint64) (*file, FileState) {
+// find gives the file that has the append with a sequence, and the sequence after its last; the caller releases it. nil:
+// there is none.
+func (x *Index) find(sequence uint64) (f *file, st FileState, end uint64) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	i := sort.Search(len(x.mu.files), func(i int) bool { return x.mu.files[i].state.First > sequence }) - 1
-	if i < 0 || sequence >= x.mu.files[i].state.First+uint64(x.mu.files[i].state.Slots) {
-		return nil, FileState{}
+	if i < 0 {
+		return nil, FileState{}, 0
 	}
-	return x.mu.files[i], x.mu.files[i].state
+	f, end = x.mu.files[i], x.endLocked(i)
+	if sequence >= end {
+		return nil, FileState{}, 0
+	}
+	f.refs.Add(1)
+	return f, f.state, end
+}
+
+// endLocked gives the sequence after the last of the file with index i.
+func (x *Index) endLocked(i int) uint64 {
+	if i+1 < len(x.mu.files) {
+		return x.mu.files[i+1].state.First
+	}
+	return x.mu.files[i].state.First + uint64(x.mu.files[i].state.Slots)
 }
 
 func (x *Index) readAt(f *file, which int, at, n int64) ([]byte, error) {

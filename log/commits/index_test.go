@@ -63,7 +63,7 @@ func TestIndex(t *testing.T) {
 			if i%7 != 0 {
 				continue
 			}
-			last, ok, err := x.LastFor(c.Refs[0].Partition, c.Refs[0].Base+5, first, 1000)
+			last, ok, _, err := x.LastFor(c.Refs[0].Partition, c.Refs[0].Base+5, first, 1000)
 			if err != nil || !ok || last.Position != c.Position {
 				t.Fatalf("last for offset of %d: %v %v %v", i, last.Position, ok, err)
 			}

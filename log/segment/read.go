@@ -162,6 +162,32 @@ func (s *Store) ReadRange(base, next int64) ([]byte, error) {
 	return out, nil
 }
 
+// Left gives the first offset of the batch that holds base or, where that was cleaned away, of the next one that is there.
+// ok is false when there is none, or the file that held base was given up.
+func (s *Store) Left(base int64) (left int64, ok bool, err error) {
+	for first := true; ; first = false {
+		f, size := s.find(base)
+		if f == nil || first && f.state.Generation == 0 {
+			if f != nil {
+				f.release()
+			}
+			return base, f != nil, nil
+		}
+		p, _, err := f.seek(base, size, IndexInterval, nil)
+		f.release()
+		if err != nil {
+			return 0, false, err
+		}
+		if p != nil {
+			b, err := record.ParseHeader(p)
+			return b.BaseOffset, err == nil, err
+		}
+		if base, ok = s.after(base); !ok {
+			return 0, false, nil
+		}
+	}
+}
+
 // OffsetForTime gives the first record from offset start on whose timestamp is at or after ms; ok is false when none is.
 func (s *Store) OffsetForTime(ms, start int64) (offset, timestamp int64, ok bool, err error) {
 	type candidate struct {
