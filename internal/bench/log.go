@@ -24,7 +24,6 @@ import (
 type LogOptions struct {
 	Records  int64  // of 100 bytes, of one run; default 5,000,000: under some 100,000 a JVM's start is measured
 	Runs     int    // of each side, in turn; default 3
-	Recovery int64  // bytes of the log that is recovered after kill -9; 0: that is left out
 	Jars     string // class path of Apache Kafka; default KafkaJars
 	Pprof    string // as in FlightsOptions
 	Progress Progress
@@ -38,9 +37,6 @@ func (o LogOptions) Validate() error {
 	}
 	if o.Runs < 0 {
 		faults = append(faults, errs.New(errs.Invalid, "--runs is %d", o.Runs))
-	}
-	if o.Recovery < 0 {
-		faults = append(faults, errs.New(errs.Invalid, "--recovery-bytes is %d", o.Recovery))
 	}
 	return errors.Join(faults...)
 }
@@ -100,7 +96,7 @@ func (b *broker) topic(ctx context.Context, partitions int32, configs map[string
 }
 
 // Log is the log beside Apache Kafka: its own perf tools against both in turn, a lean producer and a lean consumer, one
-// record there and back, transactions, memory, and how fast a log is there again after kill -9.
+// record there and back, transactions and memory.
 func Log(ctx context.Context, o LogOptions) (*Result, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
@@ -130,7 +126,7 @@ func Log(ctx context.Context, o LogOptions) (*Result, error) {
 		theirs: &broker{name: "Kafka", address: peer.address, pid: peer.cmd.Process.Pid}}
 	b.add(Case{Name: "start on an empty directory", Figures: Figures{Seconds: seconds(took)}})
 	b.add(Case{Name: "idle", Figures: Figures{PeakRSS: b.ours.resident()}, Peer: &Figures{PeakRSS: b.theirs.resident()}})
-	for _, part := range []func(context.Context) error{b.disk, b.warm, b.javaProduce, b.fixedRate, b.endToEnd, b.lean, b.transactions, b.memory, b.recovery} {
+	for _, part := range []func(context.Context) error{b.disk, b.warm, b.javaProduce, b.fixedRate, b.endToEnd, b.lean, b.transactions, b.memory} {
 		if err := part(ctx); err != nil {
 			return nil, fmt.Errorf("%w\nthe server's last words: %s", err, own.output.String())
 		}
@@ -474,44 +470,5 @@ func (b *logBench) transactions(ctx context.Context) error {
 func (b *logBench) memory(context.Context) error {
 	own, peer := b.ours.resident(), b.theirs.resident()
 	b.add(Case{Name: "resident after the load", Figures: Figures{PeakRSS: own}, Peer: &Figures{PeakRSS: peer}, Ratio: round(own / peer)})
-	return nil
-}
-
-// recovery fills a log, kills its server and starts it again; then the same with many partitions.
-func (b *logBench) recovery(ctx context.Context) error {
-	if b.options.Recovery == 0 {
-		return nil
-	}
-	b.options.Progress("filling a log to recover", 0, 0)
-	topic, err := b.ours.topic(ctx, logPartitions, nil)
-	if err != nil {
-		return err
-	}
-	if _, err := replay(ctx, b.ours.address, replaying{topic: topic, partitions: logPartitions, recordSize: 1000, records: b.options.Recovery / 1000}); err != nil {
-		return err
-	}
-	if err := b.restart(ctx, fmt.Sprintf("ready after kill -9, %d MB more in the log", b.options.Recovery/1e6)); err != nil {
-		return err
-	}
-	const partitions = 10_000
-	if topic, err = b.ours.topic(ctx, partitions, nil); err != nil {
-		return err
-	}
-	if _, err := replay(ctx, b.ours.address, replaying{topic: topic, partitions: partitions, recordSize: 100, records: 1}); err != nil {
-		return err
-	}
-	return b.restart(ctx, "ready after kill -9, 10,000 partitions with records")
-}
-
-// restart kills the server and starts it again.
-func (b *logBench) restart(ctx context.Context, name string) error {
-	b.options.Progress(name, 0, 0)
-	b.own.kill()
-	took, err := b.own.start(ctx)
-	if err != nil {
-		return err
-	}
-	b.ours.pid = b.own.cmd.Process.Pid
-	b.add(Case{Name: name, Figures: Figures{Seconds: seconds(took), PeakRSS: b.ours.resident()}})
 	return nil
 }

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"io"
@@ -30,6 +31,7 @@ type replaying struct {
 	topic      string
 	partitions int32
 	recordSize int
+	batch      int   // bytes of a batch, at least a record; default replayBatch
 	records    int64 // in all; rounded up to whole requests
 }
 
@@ -42,7 +44,7 @@ type replayed struct {
 
 // replay produces with acks=all and waits until everything is acknowledged.
 func replay(ctx context.Context, address string, want replaying) (*replayed, error) {
-	batch, inBatch, err := readyBatch(want.recordSize)
+	batch, inBatch, err := readyBatch(want.recordSize, cmp.Or(want.batch, replayBatch))
 	if err != nil {
 		return nil, err
 	}
@@ -70,14 +72,14 @@ func replay(ctx context.Context, address string, want replaying) (*replayed, err
 	return out, nil
 }
 
-// readyBatch is one batch of about replayBatch bytes and the number of its records.
-func readyBatch(recordSize int) ([]byte, int64, error) {
+// readyBatch is one batch of about size bytes and the number of its records.
+func readyBatch(recordSize, size int) ([]byte, int64, error) {
 	var b record.Builder
 	value := make([]byte, recordSize)
 	for i := range value {
 		value[i] = 'a' + byte(i%26)
 	}
-	for b.Count() == 0 || b.Size()+recordSize+16 <= replayBatch {
+	for b.Count() == 0 || b.Size()+recordSize+16 <= size {
 		b.Add(time.Now().UnixMilli(), nil, value)
 	}
 	n := int64(b.Count())

@@ -14,7 +14,7 @@ import (
 )
 
 func newBench() *cobra.Command {
-	return parent("bench", "Run a benchmark beside its peer", newBenchFlights(), newBenchLog(), newBenchPgbench())
+	return parent("bench", "Run a benchmark beside its peer", newBenchFlights(), newBenchLog(), newBenchPgbench(), newBenchRecovery())
 }
 
 func newBenchFlights() *cobra.Command {
@@ -57,7 +57,6 @@ Kafka acknowledges before its disk has the records, this log after; where it say
 	}
 	cmd.Flags().Int64Var(&o.Records, "records", 0, "records of 100 bytes in a run (default 5000000)")
 	cmd.Flags().IntVar(&o.Runs, "runs", 0, "runs of each side (default 3)")
-	cmd.Flags().Int64Var(&o.Recovery, "recovery-bytes", 0, "size of a log that is recovered after kill -9 (default: left out)")
 	cmd.Flags().StringVar(&o.Jars, "kafka-jars", "", "class path of Apache Kafka, DIR/* (default: where this project's tests install it)")
 	cmd.Flags().StringVar(&o.Pprof, "pprof", "", "where the server answers the profiler, HOST:PORT")
 	addJSONFlag(cmd)
@@ -80,6 +79,26 @@ pgbench -n -M prepared -c 8 with a SELECT by key against both in turn. The ratio
 	cmd.Flags().Int64Var(&o.Rows, "rows", 0, "rows of the table (default 1000000)")
 	cmd.Flags().IntVar(&o.Runs, "runs", 0, "runs of each side (default 3)")
 	cmd.Flags().DurationVar(&o.Duration, "duration", 0, "length of a run (default 10s)")
+	cmd.Flags().StringVar(&o.Pprof, "pprof", "", "where the server answers the profiler, HOST:PORT")
+	addJSONFlag(cmd)
+	return cmd
+}
+
+func newBenchRecovery() *cobra.Command {
+	var o bench.RecoveryOptions
+	cmd := &cobra.Command{
+		Use:   "recovery",
+		Short: "Start, memory and kill -9 of a large log, and of many partitions",
+		Long: `recovery fills the log of a server, kills it with SIGKILL while it writes and starts it again; then the same with a
+topic of many partitions. Seconds are from the start of the process until it is ready. There is no peer.`,
+		Example: "  miracledb bench recovery\n  miracledb bench recovery --bytes 1000000000 --partitions 1000 --json",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runBench(cmd, &o, &o.Progress, bench.Recovery)
+		},
+	}
+	cmd.Flags().Int64Var(&o.Bytes, "bytes", 0, "size of the log (default 10000000000)")
+	cmd.Flags().Int32Var(&o.Partitions, "partitions", 0, "partitions of the topic (default 10000)")
 	cmd.Flags().StringVar(&o.Pprof, "pprof", "", "where the server answers the profiler, HOST:PORT")
 	addJSONFlag(cmd)
 	return cmd
