@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -161,12 +162,15 @@ func (f *fetching) readOne(ctx context.Context, p *fetched, want *kmsg.FetchRequ
 			return
 		}
 		stable = before.Stable
+		// Before the read too: what tells that records were aborted is given up together with them.
+		p.aborted = append([]log.AbortedTxn{}, f.server.log.Aborted(p.partition, want.FetchOffset, stable)...)
 	}
 	if room = min(room, max(1, int(want.PartitionMaxBytes))); room > 0 && f.take(ctx, room) {
 		p.records, err = f.server.log.Read(ctx, p.partition, want.FetchOffset, log.ReadLimit{MaxBytes: room, Memory: f.frame.borrowed.take})
 		if f.request.IsolationLevel == readCommitted {
-			p.records = below(p.records, stable)
-			p.aborted = append([]log.AbortedTxn{}, f.server.log.Aborted(p.partition, want.FetchOffset, stable)...)
+			var end int64
+			p.records, end = below(p.records, stable)
+			p.aborted = slices.DeleteFunc(p.aborted, func(a log.AbortedTxn) bool { return a.First >= end })
 		}
 		spare := max(0, min(int64(room), f.server.fetches.size)-int64(len(p.records)))
 		f.server.fetches.give(spare)
@@ -188,16 +192,17 @@ func (f *fetching) readOne(ctx context.Context, p *fetched, want *kmsg.FetchRequ
 	}
 }
 
-// below cuts record batches at an offset.
-func below(records []byte, offset int64) []byte {
+// below cuts record batches at an offset, and gives the offset behind the last one that is left, 0: none.
+func below(records []byte, offset int64) (left []byte, end int64) {
 	for at := 0; at < len(records); {
 		b, err := record.ParseHeader(records[at:])
 		if err != nil || b.BaseOffset >= offset {
-			return records[:at:at]
+			return records[:at:at], end
 		}
 		at += len(b.Bytes)
+		end = b.LastOffset() + 1
 	}
-	return records
+	return records, end
 }
 
 // take takes n bytes for a read out of the server's budget, until the answer is sent. Who holds some already does not wait

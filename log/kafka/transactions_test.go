@@ -179,6 +179,12 @@ func TestTransactions(t *testing.T) {
 	if _, _, aborted := reader.fetched("t", 0, 5, 1); len(aborted) != 0 {
 		t.Errorf("aborted transactions %v behind them all", aborted)
 	}
+	first := fetchRequest("t", 0, 0)
+	first.SetVersion(11)
+	first.IsolationLevel, first.Topics[0].Partitions[0].PartitionMaxBytes = 1, 1
+	if a := reader.ask(first).(*kmsg.FetchResponse).Topics[0].Partitions[0]; len(a.RecordBatches) == 0 || a.AbortedTransactions == nil || len(a.AbortedTransactions) != 0 {
+		t.Errorf("with the first batch alone come the aborted transactions %v", a.AbortedTransactions)
+	}
 	// The next transaction of the same epoch goes on with its sequences.
 	is("add", a.add("t", 0), nil)
 	is("produce", a.produce(9, "t", 0, "a3"), nil) // 5
