@@ -147,92 +147,85 @@ func readConfig(path string) (map[string]string, error) {
 }
 
 // apply puts the settings into a node's configuration.
-func (s settings) apply(c *node.Config) (err error) {
+func (s settings) apply(c *node.Config) error {
+	texts := map[string]*string{
+		"data": &c.Data, "tls-cert": &c.TLS.Cert, "tls-key": &c.TLS.Key, "tls-client-ca": &c.TLS.ClientCA,
+		"brokers-tls-ca": &c.Cluster.TLS.CA, "brokers-tls-cert": &c.Cluster.TLS.Cert, "brokers-tls-key": &c.Cluster.TLS.Key,
+		"brokers-user": &c.Cluster.User, "brokers-sasl-mechanism": &c.Cluster.Mechanism, "bootstrap-user": &c.BootstrapUser,
+	}
 	for _, e := range s {
 		asked := e.Source != "default"
+		if text := texts[e.Name]; text != nil {
+			*text = e.Value
+			continue
+		}
 		switch e.Name {
-		case "data":
-			c.Data = e.Value
 		case "kafka":
 			c.Kafka = node.Address{HostPort: e.Value, Asked: asked}
-		case "brokers":
-			c.Brokers = strings.FieldsFunc(e.Value, func(r rune) bool { return r == ',' || r == ' ' })
-		case "brokers-name":
-			if asked {
-				c.Cluster.Name = e.Value
-			}
-		case "brokers-tls-ca":
-			c.Cluster.TLS.CA = e.Value
-		case "brokers-tls-cert":
-			c.Cluster.TLS.Cert = e.Value
-		case "brokers-tls-key":
-			c.Cluster.TLS.Key = e.Value
-		case "brokers-user":
-			if c.Cluster.User = e.Value; e.Value != "" && c.Cluster.Password == "" {
-				c.Cluster.Password = os.Getenv(environment("brokers-password"))
-			}
-		case "brokers-password-file":
-			if e.Value != "" {
-				if c.Cluster.Password, err = passwordFrom(e.Value); err != nil {
-					return err
-				}
-			}
-		case "brokers-sasl-mechanism":
-			c.Cluster.Mechanism = e.Value
 		case "kafka-tls":
 			c.KafkaTLS = node.Address{HostPort: e.Value, Asked: true}
-		case "tls-cert":
-			c.TLS.Cert = e.Value
-		case "tls-key":
-			c.TLS.Key = e.Value
-		case "tls-client-ca":
-			c.TLS.ClientCA = e.Value
-		case "tls-client-auth":
-			c.TLS.ClientAuth = certs.ClientAuth(e.Value)
-		case "kafka-auth":
-			c.KafkaAuth = kafka.Authentication(e.Value)
-		case "super-users":
-			if !asked {
-				continue
-			}
-			for one := range strings.SplitSeq(e.Value, ";") {
-				if one = strings.TrimSpace(one); one != "" {
-					c.SuperUsers = append(c.SuperUsers, access.Principal(one))
-				}
-			}
-		case "allow-everyone-without-acl":
-			if e.Value != "auto" {
-				everyone, perr := strconv.ParseBool(e.Value)
-				if perr != nil {
-					return usage{fmt.Errorf("--allow-everyone-without-acl is true, false or auto, not %q", e.Value)}
-				}
-				c.EveryoneWithoutACL = &everyone
-			}
-		case "kafka-session":
-			if c.KafkaSession, err = time.ParseDuration(e.Value); err != nil || c.KafkaSession < 0 {
-				return usage{fmt.Errorf("--kafka-session %q is no duration such as 1h", e.Value)}
-			}
-		case "offsets-retention-minutes":
-			minutes, perr := strconv.ParseInt(e.Value, 10, 32)
-			if perr != nil || minutes < 1 {
-				return usage{fmt.Errorf("--offsets-retention-minutes %q is no number of minutes from 1 on", e.Value)}
-			}
-			if asked {
-				c.OffsetsRetention = time.Duration(minutes) * time.Minute
-			}
-		case "bootstrap-user":
-			c.BootstrapUser = e.Value
-		case "bootstrap-password-file":
-			if e.Value != "" {
-				if c.BootstrapPassword, err = passwordFrom(e.Value); err != nil {
-					return err
-				}
-			}
 		case "pg":
 			c.PG = node.Address{HostPort: e.Value, Asked: asked}
 		case "http":
 			c.HTTP = node.Address{HostPort: e.Value, Asked: asked}
+		case "brokers":
+			c.Brokers = strings.FieldsFunc(e.Value, func(r rune) bool { return r == ',' || r == ' ' })
+		case "tls-client-auth":
+			c.TLS.ClientAuth = certs.ClientAuth(e.Value)
+		case "kafka-auth":
+			c.KafkaAuth = kafka.Authentication(e.Value)
+		}
+		if err := e.parse(c, asked); err != nil {
+			return err
 		}
 	}
+	if c.Cluster.User != "" && c.Cluster.Password == "" {
+		c.Cluster.Password = os.Getenv(environment("brokers-password"))
+	}
 	return nil
+}
+
+// parse puts a setting into c whose value may be no good.
+func (e setting) parse(c *node.Config, asked bool) (err error) {
+	switch e.Name {
+	case "brokers-name":
+		if asked {
+			c.Cluster.Name = e.Value
+		}
+	case "brokers-password-file":
+		if e.Value != "" {
+			c.Cluster.Password, err = passwordFrom(e.Value)
+		}
+	case "bootstrap-password-file":
+		if e.Value != "" {
+			c.BootstrapPassword, err = passwordFrom(e.Value)
+		}
+	case "super-users":
+		for one := range strings.SplitSeq(e.Value, ";") {
+			if one = strings.TrimSpace(one); asked && one != "" {
+				c.SuperUsers = append(c.SuperUsers, access.Principal(one))
+			}
+		}
+	case "allow-everyone-without-acl":
+		if e.Value != "auto" {
+			everyone, perr := strconv.ParseBool(e.Value)
+			if perr != nil {
+				return usage{fmt.Errorf("--allow-everyone-without-acl is true, false or auto, not %q", e.Value)}
+			}
+			c.EveryoneWithoutACL = &everyone
+		}
+	case "kafka-session":
+		if c.KafkaSession, err = time.ParseDuration(e.Value); err != nil || c.KafkaSession < 0 {
+			return usage{fmt.Errorf("--kafka-session %q is no duration such as 1h", e.Value)}
+		}
+	case "offsets-retention-minutes":
+		minutes, perr := strconv.ParseInt(e.Value, 10, 32)
+		if perr != nil || minutes < 1 {
+			return usage{fmt.Errorf("--offsets-retention-minutes %q is no number of minutes from 1 on", e.Value)}
+		}
+		if asked {
+			c.OffsetsRetention = time.Duration(minutes) * time.Minute
+		}
+	}
+	return err
 }
