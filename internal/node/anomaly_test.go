@@ -59,8 +59,9 @@ func (j *jepsen) client(p *nodetest.Process, options ...kgo.Opt) *kgo.Client {
 // produce appends one record after the other.
 func (j *jepsen) produce(ctx context.Context, p *nodetest.Process) {
 	c := j.client(p)
-	defer c.Close()
-	defer context.AfterFunc(ctx, c.Close)() // what is under way then fails: its outcome is not known
+	end := sync.OnceFunc(c.Close) // two at once race with each other
+	defer end()
+	defer context.AfterFunc(ctx, end)() // what is under way then fails: its outcome is not known
 	process := int(j.ids.Add(1))
 	for ctx.Err() == nil {
 		r, w := j.record(int32(rand.IntN(anomalyPartitions)))
@@ -112,8 +113,9 @@ func (j *jepsen) consume(ctx context.Context, p *nodetest.Process) {
 // transaction open is followed by another with its transactional id.
 func (j *jepsen) transact(ctx context.Context, p *nodetest.Process, id string) {
 	c := j.client(p, kgo.TransactionalID(id), kgo.TransactionTimeout(time.Minute), kgo.ConsumePartitions(assignAll))
-	defer c.Close()
-	defer context.AfterFunc(ctx, c.Close)()
+	end := sync.OnceFunc(c.Close)
+	defer end()
+	defer context.AfterFunc(ctx, end)()
 	process := int(j.ids.Add(1))
 	for fresh := true; ctx.Err() == nil; fresh = false {
 		if c.BeginTransaction() != nil {
