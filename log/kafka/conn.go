@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"encoding/binary"
 	"errors"
+	"io"
 	"net"
 	"runtime/debug"
 	"strconv"
@@ -66,7 +67,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 	return &conn{server: s, net: nc, queue: make(chan pending, pipelined), identity: identity{principal: access.Anonymous}}
 }
 
-// serve runs the connection until the client or ctx ends it.
+// serve runs the connection until the client or ctx ends it, or the server stops and all that was begun is answered.
 func (c *conn) serve(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -86,12 +87,37 @@ func (c *conn) serve(ctx context.Context) {
 		}
 	}()
 	close(c.queue)
-	cancel()
+	if !c.stopping() {
+		cancel() // the client has gone
+	}
 	writer.Wait()
 	for p := range c.queue {
 		c.server.frames.give(p.request.held)
 	}
 	c.net.Close()
+}
+
+func (c *conn) stopping() bool {
+	select {
+	case <-c.server.stopping:
+		return true
+	default:
+		return false
+	}
+}
+
+// lingering is how long a client may take to hang up after the last answer.
+const lingering = 250 * time.Millisecond
+
+// hangUp tells the client that nothing more comes, and waits for it to close: what it has sent and nobody has read would reset
+// the connection, and the answers on their way with it.
+func (c *conn) hangUp() {
+	half, ok := c.net.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	c.net.SetReadDeadline(clock.System{}.Now().Add(lingering))
+	io.Copy(io.Discard, c.net)
 }
 
 // caught turns a panic into the end of this connection: no client's bytes may end the others'.
@@ -120,8 +146,8 @@ func (c *conn) handshake(ctx context.Context) error {
 // read takes requests in and begins each, until the connection ends.
 func (c *conn) read(ctx context.Context) {
 	in := frames{in: bufio.NewReaderSize(c.net, 32<<10), conn: c.net, budget: c.server.frames,
-		idle: c.server.options.IdleTimeout, maximum: int64(limit.KafkaRequest)}
-	for {
+		idle: c.server.options.IdleTimeout, maximum: int64(limit.KafkaRequest), stopping: c.server.stopping}
+	for !c.stopping() {
 		in.maximum = int64(limit.KafkaRequest)
 		if c.stranger() {
 			in.maximum = strangerRequest
@@ -194,6 +220,9 @@ func (c *conn) write(ctx context.Context) {
 		select {
 		case p, ok := <-c.queue:
 			if !ok {
+				if c.stopping() {
+					c.hangUp()
+				}
 				return
 			}
 			c.unmuted(ctx)
@@ -224,6 +253,7 @@ func (c *conn) answer(ctx context.Context, p pending) error {
 		select {
 		case <-time.After(a.delay):
 		case <-ctx.Done():
+		case <-c.server.stopping:
 		}
 	}
 	wait := c.server.throttle(p.request, a.bytes())

@@ -33,6 +33,8 @@ type coordinator struct {
 	waken chan struct{}
 	// changed tells that the topics may be others than the machine knows.
 	changed chan struct{}
+	// stopping is closed when nobody is to wait for other members any more.
+	stopping <-chan struct{}
 
 	mu struct {
 		sync.Mutex
@@ -45,9 +47,9 @@ type coordinator struct {
 }
 
 // openCoordinator replays the committed offsets.
-func openCoordinator(ctx context.Context, o Options) (*coordinator, error) {
+func openCoordinator(ctx context.Context, o Options, stopping <-chan struct{}) (*coordinator, error) {
 	c := &coordinator{log: o.Log, catalog: o.Catalog, clock: o.Clock, retention: o.OffsetsRetention, report: o.Report,
-		waken: make(chan struct{}, 1), changed: make(chan struct{}, 1)}
+		waken: make(chan struct{}, 1), changed: make(chan struct{}, 1), stopping: stopping}
 	c.mu.machine = group.New(o.Group)
 	c.mu.waiting, c.mu.ending = map[group.Token]chan any{}, map[string]int{}
 	c.mu.machine.Step(c.clock.Now(), group.Tick{}) // the groups that are replayed are empty from now on
@@ -145,7 +147,8 @@ func (c *coordinator) deliver(effects []group.Effect) (store group.Store, ok boo
 	return store, ok
 }
 
-// ask steps the machine with the input made for a token, and waits for the reply. It gives false when ctx ends first.
+// ask steps the machine with the input made for a token, and waits for the reply. It gives false when ctx ends or the server
+// stops first.
 func (c *coordinator) ask(ctx context.Context, input func(group.Token) group.Input) (any, bool) {
 	token, reply := c.begin(input)
 	select {
@@ -156,11 +159,17 @@ func (c *coordinator) ask(ctx context.Context, input func(group.Token) group.Inp
 	case a := <-reply:
 		return a, true
 	case <-ctx.Done():
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		delete(c.mu.waiting, token)
-		return nil, false
+	case <-c.stopping:
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	select {
+	case a := <-reply: // it was there too
+		return a, true
+	default:
+	}
+	delete(c.mu.waiting, token)
+	return nil, false
 }
 
 func (c *coordinator) begin(input func(group.Token) group.Input) (group.Token, chan any) {

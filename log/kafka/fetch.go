@@ -46,6 +46,8 @@ func (s *Server) fetch(ctx context.Context, r *request, q *kmsg.FetchRequest) an
 			return f.finish()
 		case <-ctx.Done():
 			return f.finish()
+		case <-s.stopping:
+			return f.finish()
 		}
 	}
 }

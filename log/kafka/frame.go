@@ -68,19 +68,33 @@ type request struct {
 	bare         bool             // a SASL token without a header: body is all of it
 }
 
-// frames reads requests from a connection.
+// frames reads requests from a connection, until stopping is closed.
 type frames struct {
-	in      *bufio.Reader
-	conn    net.Conn
-	budget  *budget
-	idle    time.Duration
-	maximum int64
+	in       *bufio.Reader
+	conn     net.Conn
+	budget   *budget
+	idle     time.Duration
+	maximum  int64
+	stopping <-chan struct{}
+}
+
+// longAgo is a deadline that ends reads at once.
+var longAgo = time.Unix(1, 0)
+
+// within gives the next reads so much time, none when the server stops.
+func (f *frames) within(d time.Duration) {
+	f.conn.SetReadDeadline(clock.System{}.Now().Add(d))
+	select {
+	case <-f.stopping: // perhaps just before: then nobody else ends the read
+		f.conn.SetReadDeadline(longAgo)
+	default:
+	}
 }
 
 // next reads one request. Any error ends the connection: after it nobody knows where the next frame begins.
 func (f *frames) next(ctx context.Context) (*request, error) {
 	if f.in.Buffered() < 4 {
-		f.conn.SetReadDeadline(clock.System{}.Now().Add(f.idle))
+		f.within(f.idle)
 	}
 	var head [4]byte
 	if _, err := io.ReadFull(f.in, head[:]); err != nil {
@@ -93,7 +107,7 @@ func (f *frames) next(ctx context.Context) (*request, error) {
 	if err := limit.Check("kafka request", size, f.maximum); err != nil {
 		return nil, err
 	}
-	f.conn.SetReadDeadline(clock.System{}.Now().Add(stalled))
+	f.within(stalled)
 	key, err := f.in.Peek(2)
 	if err != nil {
 		return nil, err
@@ -119,7 +133,7 @@ func (f *frames) next(ctx context.Context) (*request, error) {
 
 // token reads one SASL token that has no request header (SaslHandshake version 0).
 func (f *frames) token(ctx context.Context) (*request, error) {
-	f.conn.SetReadDeadline(clock.System{}.Now().Add(stalled))
+	f.within(stalled)
 	var head [4]byte
 	if _, err := io.ReadFull(f.in, head[:]); err != nil {
 		return nil, err
@@ -156,7 +170,7 @@ func (f *frames) body(ctx context.Context, size int) (body []byte, held int64, e
 			}
 		}
 		if f.in.Buffered() == 0 {
-			f.conn.SetReadDeadline(clock.System{}.Now().Add(stalled))
+			f.within(stalled)
 		}
 		n, err := f.in.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]

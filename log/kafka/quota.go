@@ -130,5 +130,6 @@ func (c *conn) unmuted(ctx context.Context) {
 	select {
 	case <-timer.C:
 	case <-ctx.Done():
+	case <-c.server.stopping:
 	}
 }

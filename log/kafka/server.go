@@ -120,6 +120,8 @@ type Server struct {
 	sessions    *fetchSessions
 	fetches     *budget // bytes of answers to fetches that were not sent yet
 	buffers     buffers // for what they read
+	// stopping is closed when Serve is told to end: no request is begun any more, and nobody waits for what others may do.
+	stopping chan struct{}
 
 	mu struct {
 		sync.Mutex
@@ -134,40 +136,62 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 	}
 	o = o.withDefaults()
 	s := &Server{options: o, log: o.Log, access: access.NewStore(o.Log), frames: newBudget(int64(o.InflightBytes)), fetches: newBudget(int64(o.InflightBytes)),
-		decoding: newBudget(decodeFactor * otherRequest), meters: newMeters()}
+		decoding: newBudget(decodeFactor * otherRequest), meters: newMeters(), stopping: make(chan struct{})}
 	s.sessions = newFetchSessions(o.Clock)
 	s.mu.conns = map[*conn]struct{}{}
 	var err error
-	s.coordinator, err = openCoordinator(ctx, o)
+	s.coordinator, err = openCoordinator(ctx, o, s.stopping)
 	return s, err
 }
 
-// Serve accepts connections until ctx ends, or one of the listeners fails: then it closes all listeners and connections
-// and gives the failure. When it returns no goroutine of the server is left.
+// parting is how long requests that were begun may take to be answered when the server is told to end.
+const parting = 3 * time.Second
+
+// Serve accepts connections until ctx ends, or one of the listeners fails: then it closes the listeners, reads no more,
+// answers what it has begun, closes the connections and gives the failure. It is called once. When it returns no goroutine of
+// the server is left.
 func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var running sync.WaitGroup
-	running.Go(func() { s.coordinator.run(ctx) })
+	answering, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	var coordinating, serving sync.WaitGroup
+	coordinating.Go(func() { s.coordinator.run(answering) })
 	for _, l := range listeners {
-		running.Go(func() {
-			if err := s.accept(ctx, l, &running); err != nil {
+		serving.Go(func() {
+			if err := s.accept(ctx, answering, l, &serving); err != nil {
 				cancel(err)
 			}
 		})
 	}
 	<-ctx.Done()
-	for _, l := range listeners {
-		l.Close()
-	}
-	running.Wait()
+	s.stop(listeners)
+	late := time.AfterFunc(parting, end)
+	serving.Wait()
+	late.Stop()
+	end()
+	coordinating.Wait()
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	return nil
 }
 
-func (s *Server) accept(ctx context.Context, l net.Listener, running *sync.WaitGroup) error {
+// stop closes the listeners and wakes the connections out of their reads.
+func (s *Server) stop(listeners []net.Listener) {
+	close(s.stopping)
+	for _, l := range listeners {
+		l.Close()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.mu.conns {
+		c.net.SetReadDeadline(longAgo)
+	}
+}
+
+// accept serves the connections that come until ctx ends, each until answering ends.
+func (s *Server) accept(ctx, answering context.Context, l net.Listener, serving *sync.WaitGroup) error {
 	for {
 		nc, err := l.Accept()
 		if ctx.Err() != nil {
@@ -192,9 +216,9 @@ func (s *Server) accept(ctx context.Context, l net.Listener, running *sync.WaitG
 			nc.Close()
 			continue
 		}
-		running.Go(func() {
+		serving.Go(func() {
 			defer s.remove(c)
-			c.serve(ctx)
+			c.serve(answering)
 		})
 	}
 }

@@ -62,15 +62,15 @@ func StartOn(t testing.TB, dir string) *Server {
 	return StartWith(t, node.Config{Data: dir})
 }
 
-// StartWith runs a node with a configuration, on free ports (KafkaTLS too where there is a certificate), until the test ends or Stop is called. Data "": a new
-// directory.
+// StartWith runs a node with a configuration, on free ports (KafkaTLS too where there is a certificate; Kafka's where none is
+// named), until the test ends or Stop is called. Data "": a new directory.
 func StartWith(t testing.TB, c node.Config) *Server {
 	t.Helper()
 	if c.Data == "" {
 		c.Data = filepath.Join(t.TempDir(), "data")
 	}
 	c.PG, c.HTTP = free, free
-	if len(c.Brokers) == 0 {
+	if len(c.Brokers) == 0 && c.Kafka.HostPort == "" {
 		c.Kafka = free
 	}
 	if c.TLS.Enabled() {
