@@ -58,6 +58,23 @@ type Value struct {
 // Row is the values of one row, in column order.
 type Row []Value
 
+// ValueBytes is the size of a Value, without what it points to.
+const ValueBytes = 40
+
+// Bytes is about what the row takes in memory.
+func (r Row) Bytes() int64 {
+	n := int64(24 + ValueBytes*len(r))
+	for i := range r {
+		switch r[i].Kind() {
+		case KindText, KindBytes, KindNumeric:
+			n += int64(len(r[i].Str()))
+		case KindList, KindRecord:
+			n += Row(r[i].List()).Bytes()
+		}
+	}
+	return n
+}
+
 // Null is SQL's NULL.
 var Null Value
 

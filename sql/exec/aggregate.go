@@ -108,7 +108,7 @@ func (call *aggCall) add(ectx *expr.Ctx, s *aggState, r row.Row) (bytes int64, e
 		if _, fresh := s.seen.put(args); !fresh {
 			return 0, nil
 		}
-		bytes += rowBytes(args)
+		bytes += row.Row(args).Bytes()
 	}
 	if call.order != nil {
 		keys, err := evalRow(ectx, call.order.exprs, r)
@@ -116,10 +116,10 @@ func (call *aggCall) add(ectx *expr.Ctx, s *aggState, r row.Row) (bytes int64, e
 			return 0, err
 		}
 		s.list = append(s.list, keyed{keys, args, len(s.list)})
-		return bytes + rowBytes(args) + rowBytes(keys), nil
+		return bytes + row.Row(args).Bytes() + row.Row(keys).Bytes(), nil
 	}
 	if call.nulls {
-		bytes += rowBytes(args) // collecting aggregates keep their arguments
+		bytes += row.Row(args).Bytes() // collecting aggregates keep their arguments
 	}
 	return bytes, s.acc.Add(ectx, args)
 }
@@ -277,7 +277,7 @@ func (op *aggregateOp) addRow(x *execution, g *grouping, all row.Row, r row.Row,
 		} else if entry = g.table.find(key); entry < 0 {
 			entry, _ = g.table.put(append(row.Row(nil), key...))
 			g.states = append(g.states, op.start())
-			if err := mem.hold(rowBytes(key) + int64(64*len(op.calls)) + 48); err != nil {
+			if err := mem.hold(key.Bytes() + int64(64*len(op.calls)) + 48); err != nil {
 				return err
 			}
 		}

@@ -213,7 +213,7 @@ func (c *joinCursor) build() error {
 	if len(c.op.rightKeys) == 0 {
 		return nil
 	}
-	if err := c.mem.hold(int64(len(c.rows)) * int64(80+valueBytes*len(c.op.rightKeys))); err != nil {
+	if err := c.mem.hold(int64(len(c.rows)) * int64(80+row.ValueBytes*len(c.op.rightKeys))); err != nil {
 		return err
 	}
 	c.table = newTable(c.op.keyTypes)

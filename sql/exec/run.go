@@ -151,7 +151,7 @@ func newExecution(ctx context.Context, p *Prepared, src Source, ectx *expr.Ctx, 
 	inner := *ectx
 	inner.Outer = nil
 	x := &execution{shared: s, ectx: &inner}
-	inner.Run = s.runSubplan
+	inner.Run, inner.Check = s.runSubplan, s.check
 	return x
 }
 
@@ -207,23 +207,6 @@ func (r *reservation) release() {
 	r.n = 0
 }
 
-// valueBytes is the size of a row.Value.
-const valueBytes = 40
-
-// rowBytes estimates what a row takes.
-func rowBytes(r row.Row) int64 {
-	n := int64(24 + valueBytes*len(r))
-	for i := range r {
-		switch r[i].Kind() {
-		case row.KindText, row.KindBytes, row.KindNumeric:
-			n += int64(len(r[i].Str()))
-		case row.KindList, row.KindRecord:
-			n += rowBytes(r[i].List())
-		}
-	}
-	return n
-}
-
 // drain reads an input to its end, counting what it holds.
 func drain(x *execution, op operator, mem *reservation) ([]row.Row, error) {
 	c, err := op.open(x)
@@ -242,7 +225,7 @@ func drain(x *execution, op operator, mem *reservation) ([]row.Row, error) {
 		}
 		n := int64(0)
 		for _, r := range rows {
-			n += rowBytes(r)
+			n += r.Bytes()
 		}
 		if err := mem.hold(n); err != nil {
 			return nil, err

@@ -62,7 +62,7 @@ func (c *distinctCursor) next() ([]row.Row, error) {
 			}
 			if _, fresh := c.seen.put(key); fresh {
 				c.out = append(c.out, r)
-				if err := c.mem.hold(rowBytes(key) + 16); err != nil {
+				if err := c.mem.hold(key.Bytes() + 16); err != nil {
 					return nil, err
 				}
 			}

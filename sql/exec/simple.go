@@ -140,22 +140,30 @@ func (op *projectOp) open(x *execution) (cursor, error) {
 	return &projectCursor{op: op, x: x, in: in}, err
 }
 
+// batchBytes is after what size a batch of computed rows ends: they may be much larger than the rows that they are of.
+const batchBytes = 8 << 20
+
 type projectCursor struct {
-	op  *projectOp
-	x   *execution
-	in  cursor
-	out []row.Row
+	op   *projectOp
+	x    *execution
+	in   cursor
+	rest []row.Row // of the input's batch
+	out  []row.Row
 }
 
 func (c *projectCursor) next() ([]row.Row, error) {
-	rows, err := c.in.next()
-	if err != nil || len(rows) == 0 {
-		return nil, err
+	if len(c.rest) == 0 {
+		rows, err := c.in.next()
+		if err != nil || len(rows) == 0 {
+			return nil, err
+		}
+		c.rest = rows
 	}
 	width := len(c.op.exprs)
-	values := make([]row.Value, width*len(rows)) // one allocation a batch
+	values := make([]row.Value, width*len(c.rest)) // one allocation a batch
 	c.out = c.out[:0]
-	for _, r := range rows {
+	for size := int64(0); len(c.rest) > 0 && size < batchBytes; c.rest = c.rest[1:] {
+		r := c.rest[0]
 		out := row.Row(values[:width:width])
 		values = values[width:]
 		for i, e := range c.op.exprs {
@@ -166,6 +174,7 @@ func (c *projectCursor) next() ([]row.Row, error) {
 			out[i] = v
 		}
 		c.out = append(c.out, out)
+		size += out.Bytes()
 	}
 	return c.out, nil
 }

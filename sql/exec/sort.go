@@ -157,7 +157,7 @@ func (op *sortOp) open(x *execution) (cursor, error) {
 	mem := &reservation{s: x.shared}
 	rows, err := drain(x, op.input, mem)
 	if err == nil {
-		err = mem.hold(int64(len(rows)) * int64(72+valueBytes*len(op.keys.exprs)))
+		err = mem.hold(int64(len(rows)) * int64(72+row.ValueBytes*len(op.keys.exprs)))
 	}
 	if err == nil {
 		err = op.keys.sortRows(x.ectx, rows)

@@ -147,7 +147,7 @@ func (op *windowOp) open(x *execution) (cursor, error) {
 	mem := &reservation{s: x.shared}
 	rows, err := drain(x, op.input, mem)
 	if err == nil {
-		err = mem.hold(int64(len(rows)) * int64(valueBytes*(op.width+len(op.calls))))
+		err = mem.hold(int64(len(rows)) * int64(row.ValueBytes*(op.width+len(op.calls))))
 	}
 	if err == nil {
 		rows, err = op.compute(x, rows)

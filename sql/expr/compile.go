@@ -24,7 +24,11 @@ func Compile(e Expr) (Evaluator, error) {
 	case *Param:
 		return compileParam(e), nil
 	case *Call:
-		return compileCall(e)
+		f, err := compileCall(e)
+		if err != nil || !builds(e.Typ) {
+			return f, err
+		}
+		return checked(f), nil
 	case *Cast:
 		return compileCast(e)
 	case *And:
@@ -103,6 +107,27 @@ func argTypes(list []Expr) []row.Type {
 		ts[i] = e.Type()
 	}
 	return ts
+}
+
+// largeValue is how large a text must be for its making to count as work that a statement may be ended after.
+const largeValue = 1 << 20
+
+// builds reports whether values of the type can be large.
+func builds(t row.Type) bool {
+	k := row.KindOf(t.OID)
+	return k == row.KindText || k == row.KindBytes
+}
+
+// checked looks after each large value whether the statement is to end: a batch of a thousand rows of 1 GB has no other place
+// to be interrupted.
+func checked(f Evaluator) Evaluator {
+	return func(ctx *Ctx, r row.Row) (row.Value, error) {
+		v, err := f(ctx, r)
+		if err == nil && ctx.Check != nil && !v.IsNull() && len(v.Str()) >= largeValue {
+			err = ctx.Check()
+		}
+		return v, err
+	}
 }
 
 func compileCall(e *Call) (Evaluator, error) {

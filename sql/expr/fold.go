@@ -2,8 +2,12 @@ package expr
 
 import "github.com/miracledb/miracledb/internal/row"
 
+// maxFolded bounds the constants that folding makes, in bytes: plans are kept, and a constant is copied into the text that the
+// analytical engine gets, for each of the rows of its vectors.
+const maxFolded = 64 << 10
+
 // Fold replaces what can be computed at plan time by constants: immutable functions and casts of constants. What would
-// raise an error is left, to raise it when (and if) it is executed. The input is not changed.
+// raise an error is left, to raise it when (and if) it is executed, and what is large is. The input is not changed.
 func Fold(e Expr) Expr {
 	if e == nil {
 		return nil
@@ -11,7 +15,7 @@ func Fold(e Expr) Expr {
 	folded := MapChildren(e, Fold)
 	switch f := folded.(type) {
 	case *Call:
-		if f.Func.Kind != ScalarFunc || f.Func.Volat != Immutable || !constants(f.Args) {
+		if f.Func.Kind != ScalarFunc || f.Func.Volat != Immutable || !constants(f.Args) || multiplies(f) {
 			return folded
 		}
 	case *Cast:
@@ -42,10 +46,28 @@ func Fold(e Expr) Expr {
 		return folded
 	}
 	v, err := eval(&Ctx{}, nil)
-	if err != nil {
+	if err != nil || (row.Row{v}).Bytes() > maxFolded {
 		return folded
 	}
 	return &Const{Value: v, Typ: folded.Type()}
+}
+
+// multiplies reports whether a call of constants may make a text that is as many times as large as they are as one of them says
+// (repeat, lpad), and so too large to be tried.
+func multiplies(c *Call) bool {
+	if !builds(c.Typ) {
+		return false
+	}
+	size, times := int64(1), int64(1)
+	for _, a := range c.Args {
+		switch v := a.(*Const).Value; v.Kind() {
+		case row.KindInt:
+			times = max(times, v.Int())
+		case row.KindText, row.KindBytes:
+			size += int64(len(v.Str()))
+		}
+	}
+	return times > maxFolded || size*times > maxFolded
 }
 
 // foldableCast reports whether a cast of a constant depends on nothing but the constant: not on the time zone, the

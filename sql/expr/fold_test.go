@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/miracledb/miracledb/internal/row"
@@ -18,6 +19,42 @@ func call(t *testing.T, name string, args ...Expr) Expr {
 		}
 	}
 	return &Call{Func: f, Args: args, Typ: ret}
+}
+
+// What is much larger than its text is left to be computed row by row: a plan is kept, and its constants are copied.
+func TestFoldIsBounded(t *testing.T) {
+	number := func(n int64) Expr { return &Const{row.NewInt(n), row.T(row.Int4)} }
+	function := func(name string, args ...Expr) Expr {
+		f, castTo, ret, err := Resolve(name, argTypes(args), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range args {
+			if args[i].Type().OID != castTo[i].OID {
+				args[i] = &Cast{Arg: args[i], To: castTo[i]}
+			}
+		}
+		return &Call{Func: f, Args: args, Typ: ret}
+	}
+	a := &Const{row.NewText("a"), row.T(row.Text)}
+	long := &Const{row.NewText(strings.Repeat("a", maxFolded)), row.T(row.Text)}
+	for what, c := range map[string]struct {
+		e      Expr
+		folded bool
+	}{
+		"repeat, short":          {function("repeat", a, number(1000)), true},
+		"repeat, long":           {function("repeat", a, number(1_000_000_000)), false},
+		"repeat twice":           {function("repeat", function("repeat", a, number(60_000)), number(15_000)), false},
+		"lpad, long":             {function("lpad", a, number(200_000_000)), false},
+		"concatenation, long":    {call(t, "||", long, long), false},
+		"length of a long text":  {function("length", function("repeat", a, number(1_000_000_000))), false},
+		"length of a short text": {function("length", function("repeat", a, number(1000))), true},
+		"a large number":         {call(t, "+", number(1_000_000_000), number(1_000_000_000)), true},
+	} {
+		if _, ok := Fold(c.e).(*Const); ok != c.folded {
+			t.Errorf("%s: folded %t, want %t", what, ok, c.folded)
+		}
+	}
 }
 
 func TestFold(t *testing.T) {

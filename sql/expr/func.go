@@ -77,6 +77,8 @@ type Ctx struct {
 	Location *time.Location
 	// Outer holds the rows of the surrounding query levels, innermost last: Depth 1 is the last.
 	Outer []row.Row
+	// Check gives an error when the statement is to end. Whatever makes a large value calls it; nil: it never is.
+	Check func() error
 	// Run executes a Subplan with the outer rows of this Ctx (and the current row pushed by the caller), calling emit
 	// for each row until it returns false. The executor sets it.
 	Run func(ctx *Ctx, p Subplan, emit func(row.Row) (bool, error)) error
