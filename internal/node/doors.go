@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sys/unix"
 
 	doorhttp "github.com/miracledb/miracledb/connectors/http"
 	"github.com/miracledb/miracledb/connectors/registry"
@@ -13,6 +14,23 @@ import (
 	"github.com/miracledb/miracledb/log"
 	"github.com/miracledb/miracledb/views/catalog"
 )
+
+// The most connections of each door: Kafka's and HTTP's cost two goroutines and their buffers, PostgreSQL's a session.
+const (
+	maxKafka = 10_000
+	maxHTTP  = 10_000
+	maxPG    = 2_000
+)
+
+// connections is how many connections a door takes: at most so many, and at most a fifth of the process's file descriptors, so
+// that the three doors together leave two fifths to files.
+func connections(most int) int {
+	var r unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &r); err != nil {
+		return most
+	}
+	return int(min(uint64(most), max(1, r.Cur/5)))
+}
 
 // handler is the HTTP door.
 func (n *Node) handler() http.Handler {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"net/http"
 	"strings"
 	"sync"
 	"time"
@@ -303,7 +302,10 @@ func (n *Node) Run(ctx context.Context) error {
 	follow.run("analytical engine", n.Engine.Run)
 	follow.run("column store", n.Columnar.Run)
 	follow.run("views", n.Runner.Run)
-	doors.run("HTTP", n.serveHTTP) // health is answered while recovery goes on
+	doors.run("HTTP", func(ctx context.Context) error { // health is answered while recovery goes on
+		return serveHTTP(ctx, n.listeners.http, n.handler(), httpLimits{connections: connections(maxHTTP),
+			header: 10 * time.Second, idle: 2 * time.Minute, stall: time.Minute, parting: 2 * time.Second})
+	})
 	if err := n.serveWhenReady(ctx, doors, started); err != nil {
 		cancel(err)
 	}
@@ -331,6 +333,7 @@ func (n *Node) serveKafka(ctx context.Context, doors *group) error {
 		return nil
 	}
 	ks, err := kafka.Open(ctx, kafka.Options{Log: l, Catalog: n.Database, ClusterID: n.dir.meta.ClusterID, NodeID: 1, Report: n.report,
+		MaxConnections: connections(maxKafka),
 		Authentication: n.config.KafkaAuth, SessionLifetime: n.config.KafkaSession, OffsetsRetention: n.config.OffsetsRetention,
 		SuperUsers: n.config.SuperUsers, EveryoneWithoutACL: n.config.EveryoneWithoutACL})
 	if err != nil {
@@ -356,7 +359,7 @@ func (n *Node) serveWhenReady(ctx context.Context, doors *group, started time.Ti
 	if err := n.serveKafka(ctx, doors); err != nil {
 		return err
 	}
-	po := pgwire.Options{Database: n.Database, Report: n.report}
+	po := pgwire.Options{Database: n.Database, Report: n.report, MaxConnections: connections(maxPG)}
 	if n.tls.pg != nil {
 		po.TLS = n.tls.pg.Config()
 	}
@@ -376,24 +379,6 @@ func (n *Node) serveWhenReady(ctx context.Context, doors *group, started time.Ti
 }
 
 func (n *Node) report(err error) { n.slog.Error("a connection failed", "error", err) }
-
-func (n *Node) serveHTTP(ctx context.Context) error {
-	srv := &http.Server{Handler: n.handler(), ReadHeaderTimeout: 10 * time.Second,
-		BaseContext: func(net.Listener) context.Context { return ctx }}
-	stop := context.AfterFunc(ctx, func() {
-		// Subscriptions end with ctx; answers under way get a moment.
-		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-		defer cancel()
-		if srv.Shutdown(end) != nil {
-			_ = srv.Close()
-		}
-	})
-	defer stop()
-	if err := srv.Serve(n.listeners.http); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return ctx.Err()
-}
 
 // Close lets go of everything, newest first. Run has returned.
 func (n *Node) Close() error {

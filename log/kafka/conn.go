@@ -134,7 +134,7 @@ func (c *conn) handshake(ctx context.Context) error {
 	if !ok {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, stalled)
+	ctx, cancel := context.WithTimeout(ctx, c.server.options.StallTimeout)
 	defer cancel()
 	if err := encrypted.HandshakeContext(ctx); err != nil {
 		return err
@@ -146,7 +146,7 @@ func (c *conn) handshake(ctx context.Context) error {
 // read takes requests in and begins each, until the connection ends.
 func (c *conn) read(ctx context.Context) {
 	in := frames{in: bufio.NewReaderSize(c.net, 32<<10), conn: c.net, budget: c.server.frames,
-		idle: c.server.options.IdleTimeout, maximum: int64(limit.KafkaRequest), stopping: c.server.stopping}
+		idle: c.server.options.IdleTimeout, stall: c.server.options.StallTimeout, maximum: int64(limit.KafkaRequest), stopping: c.server.stopping}
 	for !c.stopping() {
 		in.maximum = int64(limit.KafkaRequest)
 		if c.stranger() {

@@ -27,7 +27,8 @@ const (
 	// decodeFactor bounds what decoding takes in memory for one byte of a frame: an array may claim as many elements as
 	// bytes are left, two arrays may be nested, and the largest element of any request has about 80 bytes.
 	decodeFactor = 160
-	// stalled is how long a client may pause in the midst of a frame, and how long one that asks for memory may wait.
+	// stalled is how long a client may pause in the midst of a frame (Options.StallTimeout), how long it may take nothing of an
+	// answer, and how long one that asks for memory may wait.
 	stalled = 30 * time.Second
 )
 
@@ -73,7 +74,8 @@ type frames struct {
 	in       *bufio.Reader
 	conn     net.Conn
 	budget   *budget
-	idle     time.Duration
+	idle     time.Duration // until a frame begins
+	stall    time.Duration // in the midst of one
 	maximum  int64
 	stopping <-chan struct{}
 }
@@ -93,8 +95,14 @@ func (f *frames) within(d time.Duration) {
 
 // next reads one request. Any error ends the connection: after it nobody knows where the next frame begins.
 func (f *frames) next(ctx context.Context) (*request, error) {
-	if f.in.Buffered() < 4 {
+	if f.in.Buffered() == 0 {
 		f.within(f.idle)
+		if _, err := f.in.Peek(1); err != nil {
+			return nil, err
+		}
+	}
+	if f.in.Buffered() < 4 {
+		f.within(f.stall)
 	}
 	var head [4]byte
 	if _, err := io.ReadFull(f.in, head[:]); err != nil {
@@ -107,7 +115,7 @@ func (f *frames) next(ctx context.Context) (*request, error) {
 	if err := limit.Check("kafka request", size, f.maximum); err != nil {
 		return nil, err
 	}
-	f.within(stalled)
+	f.within(f.stall)
 	key, err := f.in.Peek(2)
 	if err != nil {
 		return nil, err
@@ -133,7 +141,7 @@ func (f *frames) next(ctx context.Context) (*request, error) {
 
 // token reads one SASL token that has no request header (SaslHandshake version 0).
 func (f *frames) token(ctx context.Context) (*request, error) {
-	f.within(stalled)
+	f.within(f.stall)
 	var head [4]byte
 	if _, err := io.ReadFull(f.in, head[:]); err != nil {
 		return nil, err
@@ -170,7 +178,7 @@ func (f *frames) body(ctx context.Context, size int) (body []byte, held int64, e
 			}
 		}
 		if f.in.Buffered() == 0 {
-			f.within(stalled)
+			f.within(f.stall)
 		}
 		n, err := f.in.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]

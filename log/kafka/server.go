@@ -81,6 +81,8 @@ type Options struct {
 	InflightBytes limit.Bytes
 	// IdleTimeout closes a connection on which no request came for so long. 0: 10 min (connections.max.idle.ms).
 	IdleTimeout time.Duration
+	// StallTimeout is how long a client may pause in the midst of a TLS handshake or a frame. 0: 30 s.
+	StallTimeout time.Duration
 	// Report hears of faults that no client can be told of: a panic that ended a connection. nil: nobody does.
 	Report func(error)
 }
@@ -100,6 +102,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.IdleTimeout == 0 {
 		o.IdleTimeout = 10 * time.Minute
+	}
+	if o.StallTimeout == 0 {
+		o.StallTimeout = stalled
 	}
 	if o.Report == nil {
 		o.Report = func(error) {}

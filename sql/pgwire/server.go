@@ -18,6 +18,9 @@ type Options struct {
 	Database sql.Database
 	// MaxConnections bounds open connections, before any of them has said who it is; 0: 2000.
 	MaxConnections int
+	// StartupTimeout is how long a client may take until its session begins, TLS handshake and all; 0: 60 s
+	// (authentication_timeout).
+	StartupTimeout time.Duration
 	// Authenticate decides whether a user may come in from an address; nil: everyone may.
 	Authenticate func(user string, remote net.Addr) error
 	// TLS serves clients that ask for TLS; nil: they are told that there is none.
@@ -41,6 +44,9 @@ type Server struct {
 func New(o Options) *Server {
 	if o.MaxConnections == 0 {
 		o.MaxConnections = 2000
+	}
+	if o.StartupTimeout == 0 {
+		o.StartupTimeout = 60 * time.Second
 	}
 	s := &Server{o: o}
 	s.mu.conns = map[net.Conn]struct{}{}

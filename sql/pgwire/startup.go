@@ -14,18 +14,17 @@ import (
 
 // Codes of the first message (PostgreSQL 55.7).
 const (
-	protocol30  = 3 << 16
-	codeCancel  = 80877102
-	codeSSL     = 80877103
-	codeGSS     = 80877104
-	maxStartup  = 10000 // PostgreSQL's MAX_STARTUP_PACKET_LENGTH
-	startupTime = 60 * time.Second
+	protocol30 = 3 << 16
+	codeCancel = 80877102
+	codeSSL    = 80877103
+	codeGSS    = 80877104
+	maxStartup = 10000 // PostgreSQL's MAX_STARTUP_PACKET_LENGTH
 )
 
 // startup reads what comes before the first query: encryption requests, a cancel request, or the
 // startup message. An error means that the connection is over.
 func (c *conn) startup(ctx context.Context) error {
-	_ = c.net.SetReadDeadline(time.Now().Add(startupTime))
+	_ = c.net.SetReadDeadline(time.Now().Add(c.server.o.StartupTimeout))
 	for range 3 {
 		code, body, err := c.readStartup()
 		if err != nil {

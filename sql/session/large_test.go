@@ -36,7 +36,7 @@ func TestLargeValues(t *testing.T) {
 	}
 	for query, want := range map[string]string{
 		"SELECT repeat('a', 1000000000) || repeat('b', 100000000) FROM t": "54000",
-		"SELECT repeat('a', 2000000000)":                                   "54000",
+		"SELECT repeat('a', 2000000000)":                                  "54000",
 	} {
 		if _, err := c.Exec(t.Context(), query); code(err) != want {
 			t.Errorf("%s: %v, want %s", query, err, want)
