@@ -3,7 +3,7 @@ GO      ?= go
 BIN     := bin/miracledb
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.7.0
 
-.PHONY: run build test check bench conformance fuzz clean
+.PHONY: run build test check bench conformance race fuzz clean
 
 run: build ## build, serve, stream the flights sample, print what to try
 	@$(BIN) demo
@@ -32,6 +32,9 @@ fuzz: ## every fuzz target under FUZZDIR for FUZZTIME
 		echo "$${file%/*} $${target#func }"; \
 		$(GO) test -run '^$$' -fuzz "^$${target#func }\$$" -fuzztime $(FUZZTIME) "./$${file%/*}" </dev/null >.fuzz.out 2>&1 || { cat .fuzz.out; exit 1; }; \
 	done && rm -f .fuzz.out
+
+race: ## every test under the race detector: an hour on two cores
+	@$(GO) test -race -p 1 -timeout 60m ./...
 
 bench: build
 	@$(BIN) bench flights --data-file ../shared/data/flights-3m.parquet
