@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -259,5 +260,63 @@ func TestRestart(t *testing.T) {
 			t.Fatal(got)
 		}
 		nodetest.Exec(t, c, fmt.Sprintf("INSERT INTO t VALUES (%d, 1, 1)", 10_000+i))
+	}
+}
+
+// A server whose circuits are lost starts with its stores at different Positions, each of them ahead of the others once: every view
+// is its query afterwards.
+func TestStoresApart(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	s := nodetest.StartOn(t, dir)
+	r := rand.New(rand.NewPCG(5, 6))
+	c := s.Connect(t)
+	createModel(t, c)
+	write := func(c *pgx.Conn) {
+		for range 60 {
+			nodetest.Exec(t, c, randomWrite(r))
+		}
+	}
+	write(c)
+	s.Stop(t)
+	stores := []string{"tables", "views", "columnar"}
+	old := t.TempDir()
+	for _, store := range stores {
+		copyTree(t, filepath.Join(dir, store), filepath.Join(old, store))
+	}
+	s = nodetest.StartOn(t, dir)
+	c = s.Connect(t)
+	write(c)
+	for i := range 1500 { // more than a tick takes
+		nodetest.Exec(t, c, fmt.Sprintf("INSERT INTO e VALUES ('k%d', %d)", i%3, i))
+	}
+	s.Stop(t)
+	for behind := range 1<<len(stores) - 1 {
+		name, apart := "behind:", filepath.Join(t.TempDir(), "data")
+		copyTree(t, dir, apart)
+		for _, lost := range []string{"circuits", "engine"} {
+			if err := os.RemoveAll(filepath.Join(apart, lost)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i, store := range stores {
+			if behind&(1<<i) == 0 {
+				continue
+			}
+			name += " " + store
+			if err := os.RemoveAll(filepath.Join(apart, store)); err != nil {
+				t.Fatal(err)
+			}
+			copyTree(t, filepath.Join(old, store), filepath.Join(apart, store))
+		}
+		s := nodetest.StartOn(t, apart)
+		checkModel(t, s.Connect(t), name)
+		s.Stop(t)
+	}
+}
+
+func copyTree(t *testing.T, from, to string) {
+	t.Helper()
+	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -27,6 +27,9 @@ import (
 type follower struct {
 	o   *Options
 	pos log.Position
+	// together is the highest Position of any store at Open. A tick that ends before it has a past that cannot be queried: one
+	// store may have rows of later ticks already.
+	together log.Position
 	// views are in dependency order: a view comes after the views that it reads.
 	views   []*view
 	records int64                             // since the last checkpoint
@@ -80,8 +83,8 @@ func (f *follower) step(ctx context.Context, t *tick) error {
 		if !v.synced || v.broken != nil || !v.program.Circuit.Position().Less(t.to) {
 			continue
 		}
-		if v.program.Class == ivm.Recompute && t.tables == nil {
-			v.synced = false // the past cannot be queried: its rows are compared with the present's once that is reached
+		if v.program.Class == ivm.Recompute && !f.present(t) {
+			v.synced = false // its rows are compared with the present's once that is reached
 			continue
 		}
 		d, err := v.program.Circuit.Step(ctx, t.deltas, t.to)
@@ -106,7 +109,7 @@ func (f *follower) step(ctx context.Context, t *tick) error {
 		}
 	}
 	if b != nil {
-		if t.tables != nil {
+		if f.present(t) {
 			if err := f.sync(ctx, t, b); err != nil {
 				return err
 			}
@@ -121,6 +124,9 @@ func (f *follower) step(ctx context.Context, t *tick) error {
 	f.records += t.records
 	return nil
 }
+
+// present reports whether every store is at the end of a tick, so that its relations can be read as of then.
+func (f *follower) present(t *tick) bool { return t.tables != nil && !t.to.Less(f.together) }
 
 // columns are the changes for the columnar store: those of tables and streams. Views are read from the heap.
 func (f *follower) columns(t *tick) []columnar.Change {

@@ -109,12 +109,13 @@ func Open(o Options) (*Runner, error) {
 		}
 	}
 	slices.SortFunc(cuts, log.Position.Compare)
+	cuts = slices.Compact(cuts)
 	if err := r.readCatalog(start); err != nil {
 		return nil, err
 	}
-	r.applier = &applier{o: &r.o, pos: start, cuts: slices.Compact(cuts), codecs: map[delta.RelationID]*ingest.Codec{},
+	r.applier = &applier{o: &r.o, pos: start, cuts: cuts, codecs: map[delta.RelationID]*ingest.Codec{},
 		open: map[delta.RelationID]*changes{}, touched: map[delta.RelationID]*catalog.Relation{}}
-	r.follower = &follower{o: &r.o, pos: start, catalog: o.Catalog.Current(), history: r.past.floor,
+	r.follower = &follower{o: &r.o, pos: start, together: cuts[len(cuts)-1], catalog: o.Catalog.Current(), history: r.past.floor,
 		changed: map[delta.RelationID]log.Position{}}
 	for _, rel := range o.Catalog.Current().Relations() {
 		if rel.Kind != catalog.MaterializedView {
