@@ -6,6 +6,9 @@
 package vfs
 
 import (
+	"errors"
+	"syscall"
+
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 )
@@ -36,6 +39,12 @@ type CrashCloneCfg = vfs.CrashCloneCfg
 
 // WithErrors wraps fs so that inj decides before each operation whether it fails.
 func WithErrors(fs FS, inj errorfs.Injector) FS { return errorfs.Wrap(fs, inj) }
+
+// Scarce says that err is for want of what others may give back any moment: file descriptors (of the process or of the system) or
+// space. Nothing is damaged; the same again may succeed.
+func Scarce(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOSPC)
+}
 
 // SyncDir makes creations, renames and removals in dir durable.
 func SyncDir(fs FS, dir string) error {

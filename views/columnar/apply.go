@@ -29,8 +29,9 @@ type Change struct {
 
 // Apply makes the changes of the appends up to pos visible, all at once. A tick at or below Position is skipped, and
 // so is the part for a relation that has it from before a restart. Errors: Invalid when a tick goes across the Position
-// of a relation during replay (see Positions); Unsupported for a schema that cannot follow; Unavailable when the tail
-// file cannot be written: the store then takes nothing more, reopen it.
+// of a relation during replay (see Positions); Unsupported for a schema that cannot follow; Unavailable when there is no
+// descriptor or space for the files, then the same tick is to be given again, or when a tail file that is begun cannot be
+// written, then the store is Stopped: reopen it.
 func (s *Store) Apply(pos delta.Position, changes ...Change) error {
 	full, err := s.applyTick(pos, changes)
 	if err != nil || !full {
@@ -48,15 +49,20 @@ func (s *Store) applyTick(pos delta.Position, changes []Change) (full bool, err 
 		return false, a.failed
 	}
 	if !a.position.Less(pos) {
-		return false, nil
+		return s.full(), nil // maybe it is given again because its flush failed
 	}
 	for i := range changes {
 		if err := s.check(pos, &changes[i]); err != nil {
 			return false, err
 		}
 	}
+	tails, err := s.newTails(pos, changes)
+	if err != nil {
+		return false, err
+	}
+	defer tails.release()
 	for i := range changes {
-		if err := s.change(pos, &changes[i]); err != nil {
+		if err := s.change(pos, &changes[i], tails); err != nil {
 			a.failed = err
 			return false, err
 		}
@@ -76,7 +82,61 @@ func (s *Store) applyTick(pos delta.Position, changes []Change) (full bool, err 
 		default:
 		}
 	}
-	return a.memory >= 2*int64(s.opts.AllTails), nil
+	return s.full(), nil
+}
+
+// full says that the tails hold twice their budget. Caller holds apply.
+func (s *Store) full() bool {
+	memory := int64(0)
+	for _, r := range s.apply.relations {
+		memory += r.memory()
+	}
+	return memory >= 2*int64(s.opts.AllTails)
+}
+
+// newTails are the tails that a tick begins, by relation, made before anything is changed: there may be no descriptor for them.
+type newTails map[delta.RelationID]*tail
+
+func (s *Store) newTails(pos delta.Position, changes []Change) (newTails, error) {
+	tails := newTails{}
+	for i := range changes {
+		c := &changes[i]
+		if c.Rows == nil || tails[c.Relation] != nil || pos.Compare(s.stands(c.Relation)) <= 0 {
+			continue
+		}
+		r := s.apply.relations[c.Relation]
+		if r == nil || r.tail == nil {
+			if c.Rows.NumRows() == 0 {
+				continue
+			}
+		} else if r.schema.Equal(c.Rows.Schema()) {
+			continue
+		}
+		t, err := newTail(s.fs, s.tailPath(c.Relation), c.Rows.Schema(), c.Keys != nil)
+		if err != nil {
+			tails.release()
+			return nil, err
+		}
+		tails[c.Relation] = t
+	}
+	return tails, nil
+}
+
+// take gives the tail of a relation to its new owner; one is made where the tick changes a relation twice.
+func (n newTails) take(s *Store, r *relation) (*tail, error) {
+	t := n[r.id]
+	if t == nil || !t.schema.Equal(r.schema) {
+		return newTail(s.fs, s.tailPath(r.id), r.schema, r.keyed)
+	}
+	delete(n, r.id)
+	return t, nil
+}
+
+// release removes those that nobody took.
+func (n newTails) release() {
+	for _, t := range n {
+		t.release()
+	}
 }
 
 // stands gives the Position that a relation had at Open.
@@ -118,7 +178,7 @@ func (s *Store) check(pos delta.Position, c *Change) error {
 	return nil
 }
 
-func (s *Store) change(pos delta.Position, c *Change) error {
+func (s *Store) change(pos delta.Position, c *Change, tails newTails) error {
 	if pos.Compare(s.stands(c.Relation)) <= 0 {
 		return nil // has it from before the restart
 	}
@@ -144,7 +204,7 @@ func (s *Store) change(pos delta.Position, c *Change) error {
 		return nil
 	}
 	if !r.schema.Equal(c.Rows.Schema()) {
-		if err := s.widen(r, c.Rows.Schema()); err != nil {
+		if err := s.widen(r, c.Rows.Schema(), tails); err != nil {
 			return err
 		}
 	}
@@ -152,7 +212,7 @@ func (s *Store) change(pos delta.Position, c *Change) error {
 		return nil
 	}
 	if r.tail == nil {
-		t, err := newTail(s.fs, s.tailPath(r.id), r.schema, r.keyed)
+		t, err := tails.take(s, r)
 		if err != nil {
 			return err
 		}
@@ -174,13 +234,17 @@ func (s *Store) change(pos delta.Position, c *Change) error {
 	return r.tail.append(c.Rows)
 }
 
-func (s *Store) widen(r *relation, schema *arrow.Schema) error {
+func (s *Store) widen(r *relation, schema *arrow.Schema, tails newTails) error {
 	r.schema = schema
 	if r.tail == nil {
 		return nil
 	}
-	t, err := r.tail.widen(s.fs, s.tailPath(r.id), schema)
+	t, err := tails.take(s, r)
 	if err != nil {
+		return err
+	}
+	if err := r.tail.widenInto(t); err != nil {
+		t.release()
 		return err
 	}
 	r.tail.release()

@@ -16,7 +16,7 @@ type fileSum struct {
 	XXH3  uint64 `json:"xxh3"`
 }
 
-// verify reads the whole file. Errors: Corrupt with the path.
+// verify reads the whole file. Errors: Corrupt with the path; Unavailable while there are no descriptors.
 func (want fileSum) verify(fs vfs.FS, path string) error {
 	f, err := fs.Open(path, vfs.SequentialReads)
 	if err != nil {

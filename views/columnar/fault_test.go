@@ -180,7 +180,7 @@ func TestFailAtEveryStep(t *testing.T) {
 		checkSnapshot(t, snap, h)
 		snap.Close()
 		switch {
-		case s.stopped() != nil:
+		case s.Stopped() != nil:
 			stopped++
 		case err != nil:
 			repaired++

@@ -54,16 +54,18 @@ func (s *Store) flush(all bool) error {
 	if err != nil || m == nil {
 		return err
 	}
-	err = s.write(jobs)
-	if err == nil {
-		// From here on the new manifest may be the one: if it cannot be told, nothing more is done.
-		if err = s.commit(jobs, m); err != nil {
+	if err = s.write(jobs); err == nil {
+		var tried bool
+		if tried, err = s.commit(jobs, m); err != nil && (tried || !errs.Is(err, errs.Unavailable)) {
+			// The new manifest may be the one: as it cannot be told, nothing more is done.
 			err = errs.New(errs.Unavailable, "columnar: the manifest in %s: %w", s.opts.Dir, err)
 			s.apply.Lock()
 			s.apply.failed = err
 			s.apply.Unlock()
 			return err
 		}
+	}
+	if err == nil {
 		s.install(jobs, m, old)
 	} else {
 		s.abandon(jobs, old)
@@ -334,8 +336,8 @@ func (s *Store) readSegment(g *segment, columns []int, fn func(first int64, rec 
 	return r.read(columns, fn)
 }
 
-// commit makes the manifest durable that names what the jobs made.
-func (s *Store) commit(jobs []*job, m *manifest) error {
+// commit makes the manifest durable that names what the jobs made. tried is that of writeManifest.
+func (s *Store) commit(jobs []*job, m *manifest) (tried bool, err error) {
 	for _, j := range jobs {
 		schemas := map[*arrow.Schema]int{}
 		list := append([]*placed(nil), j.kept...)
@@ -358,7 +360,7 @@ func (s *Store) commit(jobs []*job, m *manifest) error {
 		for _, g := range list {
 			i, err := add(g.schema)
 			if err != nil {
-				return err
+				return false, err
 			}
 			j.entry.Segments = append(j.entry.Segments, manifestSegment{Number: g.number, Schema: i, Rows: g.rows, Data: g.data, Keys: g.keys})
 		}
@@ -366,7 +368,7 @@ func (s *Store) commit(jobs []*job, m *manifest) error {
 		if i, ok := schemas[j.schema]; !ok || i != len(j.entry.Schemas)-1 {
 			b, err := encodeSchema(j.schema)
 			if err != nil {
-				return err
+				return false, err
 			}
 			j.entry.Schemas = append(j.entry.Schemas, b)
 		}

@@ -131,26 +131,31 @@ func readManifest(fs vfs.FS, dir string) (*manifest, error) {
 	return m, nil
 }
 
-// writeManifest replaces the manifest. Files it names are durable already.
-func writeManifest(fs vfs.FS, dir string, m *manifest) error {
+// writeManifest replaces the manifest. Files it names are durable already. After an error, tried says that the old one may
+// have been replaced: all that needs a descriptor or space comes before that.
+func writeManifest(fs vfs.FS, dir string, m *manifest) (tried bool, err error) {
 	b, err := encodeManifest(m)
 	if err != nil {
-		return err
+		return false, err
 	}
 	next := fs.PathJoin(dir, manifestName+".new")
 	f, err := createSumming(fs, next)
 	if err != nil {
-		return err
+		return false, fileError("create", next, err)
 	}
 	_, err = f.Write(b)
-	if _, ferr := f.finish(); err == nil {
-		err = ferr
+	if _, err = finish(f, err); err != nil {
+		return false, fileError("write", next, err)
 	}
+	d, err := fs.OpenDir(dir)
 	if err != nil {
-		return err
+		return false, fileError("open", dir, err)
 	}
-	if err := fs.Rename(next, fs.PathJoin(dir, manifestName)); err != nil {
-		return err
+	if err = fs.Rename(next, fs.PathJoin(dir, manifestName)); err == nil {
+		err = d.Sync()
 	}
-	return vfs.SyncDir(fs, dir)
+	if cerr := d.Close(); err == nil {
+		err = cerr
+	}
+	return true, err
 }

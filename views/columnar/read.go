@@ -14,7 +14,8 @@ import (
 
 // Read calls fn with the living rows, oldest first, in records of the wanted columns (indexes into Schema; nil: all; an
 // empty slice: none, for counting) and of at most some 120,000 rows. fn may retain rec; it is released after the call.
-// Errors: Corrupt with the path of a damaged segment, Canceled, and what fn returns.
+// Errors: Corrupt with the path of a damaged segment, Unavailable while it cannot be opened for want of file descriptors,
+// Canceled, and what fn returns.
 func (r *Relation) Read(ctx context.Context, columns []int, fn func(rec arrow.Record) error) error {
 	if columns == nil {
 		columns = allOf(r.Schema)

@@ -26,7 +26,7 @@ type segmentReader struct {
 }
 
 // openSegment opens a segment whose fileSum was verified. Errors: Corrupt with the path when the file is missing or does
-// not fit schema.
+// not fit schema, Unavailable while there are no descriptors.
 func openSegment(fs vfs.FS, path string, size int64, schema *arrow.Schema) (_ *segmentReader, err error) {
 	f, err := fs.Open(path)
 	if err != nil {
@@ -51,8 +51,11 @@ func openSegment(fs vfs.FS, path string, size int64, schema *arrow.Schema) (_ *s
 	return r, nil
 }
 
-// damaged is the error for a file that is not what was made durable.
+// damaged is the error for a file that is not what was made durable; Unavailable when it could not be looked at.
 func damaged(path string, err error) error {
+	if vfs.Scarce(err) {
+		return fileError("read", path, err)
+	}
 	var e *errs.Error
 	if errors.As(err, &e) && e.Kind == errs.Corrupt {
 		return err

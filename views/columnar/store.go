@@ -108,7 +108,7 @@ func fileError(op, path string, err error) error {
 		return err
 	}
 	return errs.New(errs.Unavailable, "columnar: %s %s: %w", op, path, err).
-		WithHint("Check that the disk has space and works; nothing is lost, the log has it.")
+		WithHint("Check that the disk has space and works, and that there are file descriptors (ulimit -n); nothing is lost, the log has it.")
 }
 
 // Open opens the store in opts.Dir, creating it when there is none. Errors: Corrupt with the file's path when something
@@ -174,7 +174,7 @@ func (s *Store) create(files []string) error {
 	var seed [8]byte
 	rand.Read(seed[:])
 	s.apply.seed = binary.LittleEndian.Uint64(seed[:])
-	if err := writeManifest(s.fs, s.opts.Dir, &manifest{Seed: s.apply.seed}); err != nil {
+	if _, err := writeManifest(s.fs, s.opts.Dir, &manifest{Seed: s.apply.seed}); err != nil {
 		return fileError("write the manifest in", s.opts.Dir, err)
 	}
 	return nil
@@ -343,12 +343,16 @@ func (s *Store) Err() error {
 // Run flushes in the background until ctx ends; its last act is none: Close flushes. It returns an error that makes the
 // store useless: damage, or a manifest whose fate is not known.
 func (s *Store) Run(ctx context.Context) error {
-	if err := s.Verify(ctx); err != nil {
-		return err
-	}
 	tick := time.NewTicker(s.opts.FlushEvery)
 	defer tick.Stop()
-	for {
+	for verified := false; ; {
+		if !verified {
+			err := s.Verify(ctx)
+			if err != nil && !errs.Is(err, errs.Unavailable) {
+				return err
+			}
+			verified = err == nil // else again after the next flush
+		}
 		all := false
 		select {
 		case <-ctx.Done():
@@ -357,19 +361,22 @@ func (s *Store) Run(ctx context.Context) error {
 			all = true
 		case <-s.kick:
 		}
-		if err := s.flush(all); err != nil && (errs.Is(err, errs.Corrupt) || s.stopped() != nil) {
+		if err := s.flush(all); err != nil && (errs.Is(err, errs.Corrupt) || s.Stopped() != nil) {
 			return err
 		}
 	}
 }
 
-func (s *Store) stopped() error {
+// Stopped gives the reason why the store takes no more ticks; nil while it does. An Unavailable error of Apply or Flush without
+// it is for now: the same call may succeed later.
+func (s *Store) Stopped() error {
 	s.apply.Lock()
 	defer s.apply.Unlock()
 	return s.apply.failed
 }
 
-// Verify checks the checksum of each segment not yet checked in this run of the program. Errors: Corrupt with the path.
+// Verify checks the checksum of each segment not yet checked in this run of the program. Errors: Corrupt with the path;
+// Unavailable while there are no descriptors.
 func (s *Store) Verify(ctx context.Context) error {
 	v := s.published.acquire()
 	defer v.release()
@@ -388,7 +395,7 @@ func (s *Store) Verify(ctx context.Context) error {
 
 // Close flushes and frees everything. Run must have returned and snapshots must be closed before.
 func (s *Store) Close() error {
-	err := s.stopped()
+	err := s.Stopped()
 	if err == nil {
 		err = s.flush(true)
 	}

@@ -118,24 +118,21 @@ func (t *tail) seal() error {
 	return nil
 }
 
-// widen gives the tail's rows with the columns of schema, which begins with the tail's own: older rows have what row.Absent gives in the new ones.
-func (t *tail) widen(fs vfs.FS, path string, schema *arrow.Schema) (*tail, error) {
-	w, err := newTail(fs, path, schema, t.keys != nil)
-	if err != nil {
-		return nil, err
-	}
+// widenInto puts the tail's rows into w, whose schema begins with the tail's own: older rows have what row.Absent gives in the
+// new columns.
+func (t *tail) widenInto(w *tail) error {
 	for _, rec := range append(append([]arrow.Record(nil), t.sealed...), t.open...) {
-		wide, err := padded(rec, schema)
+		wide, err := padded(rec, w.schema)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if err := w.append(wide); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	w.dead = deadRows{rows: t.dead.rows, shared: t.dead.shared}
 	w.keys, w.hashes = t.keys, t.hashes
-	return w, nil
+	return nil
 }
 
 // padded gives rec with the columns of schema.
