@@ -186,7 +186,7 @@ func (n *Node) openSQL() (err error) {
 	n.Runner, err = runner.Open(runner.Options{FS: vfs.Default, Dir: n.dir.dir("circuits"), Log: n.Log, Catalog: n.Catalog,
 		Tables: n.Tables, Views: n.Views, Columnar: n.Columnar, Versions: n.Versions, Clock: clock.System{},
 		Codec: n.codec, Compile: n.compile, Applied: n.Sequencer.Applied, Defined: n.defined,
-		Rejected: n.metrics.rejected, Broken: n.broken})
+		Rejected: n.metrics.rejected, Broken: n.broken, Delayed: n.delayed})
 	if err != nil {
 		return err
 	}
@@ -239,6 +239,10 @@ func (n *Node) defined(before, after *catalog.Relation) {
 
 func (n *Node) broken(rel *catalog.Relation, err error) {
 	n.slog.Error("a materialized view has stopped following", "view", rel.Name, "error", err)
+}
+
+func (n *Node) delayed(err error) {
+	n.slog.Warn("the views wait until the system gives what they need, and try again", "error", err)
 }
 
 // Addresses are where the doors listen.

@@ -47,6 +47,8 @@ type Options struct {
 	// Rejected is told how many records could not enter a relation; Broken that a view has stopped following.
 	Rejected func(rel *catalog.Relation, records int)
 	Broken   func(rel *catalog.Relation, err error)
+	// Delayed is told what fails for want of file descriptors or space and is tried again.
+	Delayed func(err error)
 
 	// CheckpointInterval and CheckpointRecords say when a checkpoint is due, whichever comes first; 0: 30 s, a million.
 	CheckpointInterval time.Duration
@@ -269,10 +271,14 @@ func (r *Runner) follow(ctx context.Context, ticks <-chan *tick) error {
 			return nil
 		}
 		if due && last.Less(r.follower.pos) && !r.follower.pos.Less(r.end) {
-			if err := r.follower.checkpoint(); err != nil {
+			switch err := r.follower.checkpoint(); {
+			case err == nil:
+				last = r.follower.pos
+			case vfs.Scarce(err) && r.o.Columnar.Stopped() == nil:
+				r.follower.delayed(err) // until the next is due: what is on disk is right, a start would replay more
+			default:
 				return err
 			}
-			last = r.follower.pos
 		}
 	}
 }

@@ -203,7 +203,7 @@ func (a *applier) pop() {
 	a.mu.checkpoints = a.mu.checkpoints[1:]
 }
 
-// run applies until finish. A full disk makes it wait, any other fault ends it.
+// run applies until finish. A full disk, or the want of a file descriptor, makes it wait, any other fault ends it.
 func (a *applier) run() error {
 	pace := time.NewTimer(applyPace)
 	defer pace.Stop()
@@ -216,14 +216,13 @@ func (a *applier) run() error {
 			_, ended, clean = a.next()
 		}
 		if err := a.step(); err != nil {
-			if !diskFull(err) {
+			if !noRoom(err) {
 				return err
 			}
 			if ended {
 				return nil // the journal has everything
 			}
-			a.budget.full(errs.New(errs.Unavailable, "the disk is full: %w", err).
-				WithHint("Free space on the volume of %s; no restart is needed.", a.opts.Dir))
+			a.budget.full(roomError(a.opts.Dir, "%w", err))
 			time.Sleep(fullRetry)
 			continue
 		}
@@ -234,7 +233,7 @@ func (a *applier) run() error {
 		if ended {
 			if clean {
 				err := a.save(a.finishAt())
-				if err != nil && diskFull(err) {
+				if err != nil && noRoom(err) {
 					err = nil
 				}
 				return err

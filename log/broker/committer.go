@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/miracledb/miracledb/internal/errs"
+	"github.com/miracledb/miracledb/internal/vfs"
 )
 
 // idleMark is how long the journal is idle before it notes that its last entry was synced.
@@ -46,7 +47,7 @@ func (b *Broker) commitLoop(ctx context.Context, failed <-chan struct{}) error {
 		case <-idle.C:
 			if !marked {
 				// Not synced: it only helps to tell damage from a torn tail.
-				if err := b.journal.Mark(b.term()); err != nil && !diskFull(err) {
+				if err := b.journal.Mark(b.term()); err != nil && !noRoom(err) {
 					return err
 				}
 				marked = true
@@ -76,7 +77,7 @@ func (b *Broker) commitRest(buffer *[]byte) error {
 		}
 		items = items[n:]
 	}
-	if err := b.journal.Mark(b.term()); err != nil && !diskFull(err) {
+	if err := b.journal.Mark(b.term()); err != nil && !noRoom(err) {
 		return err
 	}
 	return b.journal.Sync()
@@ -84,7 +85,7 @@ func (b *Broker) commitRest(buffer *[]byte) error {
 
 func (b *Broker) term() uint64 { return b.durable.mu.state.term } // set at Open only
 
-// commitGroup makes the first n items durable, or on a full disk refuses all of them.
+// commitGroup makes the first n items durable, or on a full disk, or without file descriptors, refuses all of them.
 func (b *Broker) commitGroup(items []*item, buffer *[]byte) (n int, err error) {
 	place := b.journal.End()
 	n, err = b.writeGroup(items, buffer)
@@ -93,9 +94,8 @@ func (b *Broker) commitGroup(items []*item, buffer *[]byte) (n int, err error) {
 	}
 	index := b.journal.End().Index - 1
 	switch {
-	case err != nil && diskFull(err):
-		b.revert(items, errs.New(errs.Unavailable, "the disk is full: nothing was written: %w", err).
-			WithHint("Free space on the volume of %s; no restart is needed.", b.opts.Dir))
+	case err != nil && noRoom(err):
+		b.revert(items, roomError(b.opts.Dir, "nothing was written: %w", err))
 		return len(items), nil
 	case err != nil:
 		// The sync may have done its work: nobody knows (08007).
@@ -199,7 +199,8 @@ func (b *Broker) refuse(items []*item, cause error) {
 	}
 }
 
-func diskFull(err error) bool {
+// noRoom says that err is a full disk or the want of a file descriptor: what was begun is taken back, and may be begun again.
+func noRoom(err error) bool {
 	// A failed sync is no full disk, whatever its cause: what it left behind is not known.
-	return (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)) && !errs.Is(err, errs.Unavailable)
+	return (vfs.Scarce(err) || errors.Is(err, syscall.EDQUOT)) && !errs.Is(err, errs.Unavailable)
 }

@@ -34,7 +34,7 @@ func (c *cleaner) compact(ctx context.Context) error {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			if _, gone := c.broker.Bounds(p); err != nil && gone == nil && !diskFull(err) {
+			if _, gone := c.broker.Bounds(p); err != nil && gone == nil && !noRoom(err) {
 				// Reading it gives the damage to whoever asks; compacting it would lose what is left.
 				c.damaged[p] = true
 			}

@@ -88,6 +88,59 @@ func TestFailedSync(t *testing.T) {
 	checkAcked(t, again, want)
 }
 
+// Without file descriptors the log refuses appends or waits, loses nothing, and goes on by itself when there are some.
+func TestNoDescriptors(t *testing.T) {
+	var none atomic.Bool
+	var denied atomic.Int64
+	dir := t.TempDir()
+	faulty := vfs.WithErrors(vfs.Default, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if none.Load() && op.Kind == errorfs.OpCreate {
+			denied.Add(1)
+			return &fs.PathError{Op: "open", Path: op.Path, Err: syscall.EMFILE}
+		}
+		return nil
+	}))
+	b, stop := start(t, small(faulty, dir))
+	topic := logtest.CreateTopic(t, b, "a", 1, nil) // whose files come with its first record
+	want := map[string]log.Appended{}
+	n := 0
+	put := func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		n++
+		got, err := log.Commit(ctx, b, oneBatch(topic, logtest.Batch(t, 1, fmt.Sprintf("%d:%s", n, strings.Repeat("z", 3000)))))
+		if err == nil {
+			want[fmt.Sprint(n)] = got
+		}
+		return err
+	}
+	none.Store(true)
+	for deadline := time.Now().Add(10 * time.Second); n < 60 || denied.Load() == 0; {
+		if err := put(); err != nil && (!errs.Is(err, errs.Unavailable) || !strings.Contains(err.Error(), "no file descriptors")) || time.Now().After(deadline) {
+			t.Fatalf("append %d, %d descriptors denied: %v", n, denied.Load(), err)
+		}
+	}
+	none.Store(false)
+	for deadline := time.Now().Add(10 * time.Second); put() != nil; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("does not go on when there are descriptors")
+		}
+	}
+	t.Logf("%d denied, %d of %d appends acknowledged", denied.Load(), len(want), n)
+	checkAcked(t, b, want)
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	again, stop := start(t, small(vfs.Default, dir))
+	checkAcked(t, again, want)
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	if faults := check(t, small(vfs.Default, dir)); len(faults) > 0 {
+		t.Fatal(faults)
+	}
+}
+
 // A full disk refuses appends with Unavailable and loses nothing; when there is room again the log goes on by itself.
 func TestFullDisk(t *testing.T) {
 	for name, where := range map[string]string{"journal": "/journal/", "segments": "/partitions/", "all": "/"} {

@@ -2,7 +2,9 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/miracledb/miracledb/internal/errs"
@@ -47,6 +49,16 @@ func (s *space) look() {
 		return
 	}
 	s.short.Store(nil)
+}
+
+// roomError is the error for what noRoom says of err; format has one %w for it.
+func roomError(dir, format string, err error) *errs.Error {
+	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+		return errs.New(errs.Unavailable, "there are no file descriptors: "+format, err).
+			WithHint("Raise the limit (ulimit -n) or let others close files; no restart is needed.")
+	}
+	return errs.New(errs.Unavailable, "the disk is full: "+format, err).
+		WithHint("Free space on the volume of %s; no restart is needed.", dir)
 }
 
 // reserve is a fiftieth of the disk, at least 64 MiB and at most 1 GiB.

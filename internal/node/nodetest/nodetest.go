@@ -291,6 +291,9 @@ func (p *Process) Kill() {
 	<-p.done
 }
 
+// Pid is the server's process.
+func (p *Process) Pid() int { return p.cmd.Process.Pid }
+
 // DSN is what pgx connects with.
 func (p *Process) DSN() string { return dsn(p.PG) }
 
