@@ -332,6 +332,17 @@ func (b *Broker) abortLate(ctx context.Context, late log.Txn) error {
 	return err
 }
 
+// TxnProducer is the producer of a transactional id.
+func (b *Broker) TxnProducer(id string) (p log.TxnProducer, ok bool) {
+	b.durable.mu.RLock()
+	defer b.durable.mu.RUnlock()
+	t := b.durable.mu.state.txns[id]
+	if t == nil {
+		return log.NoProducer, false
+	}
+	return t.producer, true
+}
+
 // Txns lists the transactional ids, by name.
 func (b *Broker) Txns() []log.Txn {
 	d := b.durable

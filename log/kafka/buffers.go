@@ -47,9 +47,27 @@ func (b *borrowed) take(n int) []byte {
 	return (*p)[:n]
 }
 
-func (b *borrowed) giveBack() {
-	for _, l := range b.by {
+// giveBack gives back what was taken, all but the first keep buffers.
+func (b *borrowed) giveBack(keep int) {
+	for _, l := range b.by[keep:] {
 		b.from[l.class].Put(l.p)
 	}
-	b.by = b.by[:0]
+	b.by = b.by[:keep]
+}
+
+// wasteful is from how many unused bytes on a buffer is not kept for what was read into it.
+const wasteful = 4 << 10
+
+// fit gives p, which was read into buffers taken after the first keep, in memory that is not much larger than p.
+func (b *borrowed) fit(keep int, p []byte) []byte {
+	held := 0
+	for _, l := range b.by[keep:] {
+		held += cap(*l.p)
+	}
+	if held <= 2*len(p)+wasteful {
+		return p
+	}
+	p = append(make([]byte, 0, len(p)), p...)
+	b.giveBack(keep)
+	return p
 }

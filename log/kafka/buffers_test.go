@@ -17,8 +17,15 @@ func TestBufferClasses(t *testing.T) {
 	if len(b.by) != 7 {
 		t.Errorf("%d are lent", len(b.by))
 	}
-	b.giveBack()
+	b.giveBack(0)
 	if len(b.by) != 0 {
 		t.Error("something is lent still")
+	}
+	b.take(100)
+	if p := b.fit(1, b.take(1 << 20)[:71]); cap(p) > 200 || len(b.by) != 1 {
+		t.Errorf("71 bytes stay in %d, with %d lent", cap(p), len(b.by))
+	}
+	if p := b.fit(1, b.take(1 << 20)[:1<<20]); cap(p) < 1<<20 || len(b.by) != 2 {
+		t.Errorf("a full buffer is not kept: %d, %d lent", cap(p), len(b.by))
 	}
 }

@@ -239,7 +239,7 @@ func (c *conn) answer(ctx context.Context, p pending) error {
 	defer func() {
 		c.server.frames.give(p.request.held)
 		c.server.fetches.give(p.request.reading)
-		p.request.borrowed.giveBack()
+		p.request.borrowed.giveBack(0)
 	}()
 	began := clock.System{}.Now()
 	a, err := p.finish(ctx)

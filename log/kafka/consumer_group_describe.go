@@ -18,7 +18,7 @@ const consumerMember = 1
 // it says that there is none, upon which clients ask DescribeGroups.
 func (s *Server) consumerGroupDescribe(_ context.Context, r *request, q *kmsg.ConsumerGroupDescribeRequest) answer {
 	a := kmsg.NewPtrConsumerGroupDescribeResponse()
-	for _, name := range q.Groups {
+	for _, name := range unique(q.Groups, itself) {
 		g := kmsg.NewConsumerGroupDescribeResponseGroup()
 		if g.Group = name; !s.mayGroup(r, name) {
 			g.ErrorCode, g.ErrorMessage = kerr.GroupAuthorizationFailed.Code, message(kerr.GroupAuthorizationFailed)
@@ -40,7 +40,7 @@ func (s *Server) consumerGroupDescribe(_ context.Context, r *request, q *kmsg.Co
 			one := kmsg.NewConsumerGroupDescribeResponseGroupMember()
 			one.MemberID, one.InstanceID, one.RackID, one.MemberEpoch = m.Member, nullable(m.Instance), nullable(m.Rack), m.Epoch
 			one.ClientID, one.ClientHost, one.SubscribedTopics, one.SubscribedTopicRegex = m.ClientID, m.ClientHost, m.Topics, nullable(m.Regex)
-			one.Assignment, one.TargetAssignment, one.MemberType = s.assignment(m.Assigned), s.assignment(m.Target), consumerMember
+			one.Assignment, one.TargetAssignment, one.MemberType = s.assignment(r, m.Assigned), s.assignment(r, m.Target), consumerMember
 			g.Members = append(g.Members, one)
 		}
 		a.Groups = append(a.Groups, g)
@@ -48,11 +48,12 @@ func (s *Server) consumerGroupDescribe(_ context.Context, r *request, q *kmsg.Co
 	return answer{response: a}
 }
 
-// assignment names the topics of partitions; those that are no more are left out.
-func (s *Server) assignment(list []group.TopicPartition) kmsg.Assignment {
+// assignment names the topics of partitions; those that are no more are left out, and those that the sender may not see: a member's
+// regular expression has not asked who may.
+func (s *Server) assignment(r *request, list []group.TopicPartition) kmsg.Assignment {
 	a := kmsg.NewAssignment()
 	for _, of := range byTopic(list) {
-		if topic, ok := s.log.TopicByID(log.TopicID(of.topic)); ok {
+		if topic, ok := s.log.TopicByID(log.TopicID(of.topic)); ok && s.may(r, access.Describe, access.Topic, topic.Name) {
 			t := kmsg.NewAssignmentTopicPartition()
 			t.TopicID, t.Topic, t.Partitions = of.topic, topic.Name, of.partitions
 			a.TopicPartitions = append(a.TopicPartitions, t)

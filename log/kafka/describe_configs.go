@@ -16,6 +16,11 @@ import (
 // describeConfigs tells the settings of topics and of this node.
 func (s *Server) describeConfigs(_ context.Context, r *request, q *kmsg.DescribeConfigsRequest) answer {
 	a := kmsg.NewPtrDescribeConfigsResponse()
+	type resource struct {
+		kind kmsg.ConfigResourceType
+		name string
+	}
+	q.Resources = unique(q.Resources, func(r kmsg.DescribeConfigsRequestResource) resource { return resource{r.ResourceType, r.ResourceName} })
 	for i := range q.Resources {
 		want := &q.Resources[i]
 		res := kmsg.NewDescribeConfigsResponseResource()

@@ -14,7 +14,7 @@ import (
 // one of the consumer protocol (ConsumerGroupDescribe tells of those).
 func (s *Server) describeGroups(_ context.Context, r *request, q *kmsg.DescribeGroupsRequest) answer {
 	a := kmsg.NewPtrDescribeGroupsResponse()
-	for _, name := range q.Groups {
+	for _, name := range unique(q.Groups, itself) {
 		g := kmsg.NewDescribeGroupsResponseGroup()
 		if g.Group = name; !s.mayGroup(r, name) {
 			g.ErrorCode = kerr.GroupAuthorizationFailed.Code

@@ -130,7 +130,7 @@ func (f *fetching) read(ctx context.Context) {
 	f.bytes, f.failed = 0, false
 	f.server.fetches.give(f.frame.reading)
 	f.frame.reading = 0
-	f.frame.borrowed.giveBack()
+	f.frame.borrowed.giveBack(0)
 	maximum := fetchBytes
 	if f.request.MaxBytes > 0 {
 		maximum = min(maximum, int(f.request.MaxBytes))
@@ -167,16 +167,13 @@ func (f *fetching) readOne(ctx context.Context, p *fetched, want *kmsg.FetchRequ
 		// Before the read too: what tells that records were aborted is given up together with them.
 		p.aborted = append([]log.AbortedTxn{}, f.server.log.Aborted(p.partition, want.FetchOffset, stable)...)
 	}
-	if room = min(room, max(1, int(want.PartitionMaxBytes))); room > 0 && f.take(ctx, room) {
-		p.records, err = f.server.log.Read(ctx, p.partition, want.FetchOffset, log.ReadLimit{MaxBytes: room, Memory: f.frame.borrowed.take})
-		if f.request.IsolationLevel == readCommitted {
-			var end int64
-			p.records, end = below(p.records, stable)
-			p.aborted = slices.DeleteFunc(p.aborted, func(a log.AbortedTxn) bool { return a.First >= end })
-		}
-		spare := max(0, min(int64(room), f.server.fetches.size)-int64(len(p.records)))
-		f.server.fetches.give(spare)
-		f.frame.reading -= spare
+	if room = min(room, max(1, int(want.PartitionMaxBytes))); room > 0 {
+		p.records, err = f.records(ctx, p.partition, want.FetchOffset, room)
+	}
+	if f.request.IsolationLevel == readCommitted {
+		var end int64
+		p.records, end = below(p.records, stable)
+		p.aborted = slices.DeleteFunc(p.aborted, func(a log.AbortedTxn) bool { return a.First >= end })
 	}
 	// After the read: the high watermark is never below what is given.
 	bounds, boundsErr := f.server.log.Bounds(p.partition)
@@ -191,6 +188,30 @@ func (f *fetching) readOne(ctx context.Context, p *fetched, want *kmsg.FetchRequ
 		p.code = kerr.UnknownTopicID.Code
 	default:
 		p.code = errorCode(err)
+	}
+}
+
+// records reads about room bytes of a partition, one batch at least, within the server's budget: nothing when that has no room for
+// them beside what the answer holds already.
+func (f *fetching) records(ctx context.Context, p log.Partition, offset int64, room int) ([]byte, error) {
+	for need := room; ; {
+		before, keep := f.frame.reading, len(f.frame.borrowed.by)
+		if !f.take(ctx, need) {
+			return nil, nil
+		}
+		records, err := f.server.log.Read(ctx, p, offset, log.ReadLimit{MaxBytes: room, Memory: f.frame.borrowed.take})
+		records = f.frame.borrowed.fit(keep, records)
+		took := f.frame.reading - before
+		size := min(int64(len(records)), f.server.fetches.size)
+		if size <= took || f.server.fetches.free.TryAcquire(size-took) {
+			f.server.fetches.give(max(0, took-size))
+			f.frame.reading = before + size
+			return records, err
+		}
+		// One batch, larger than what was asked for: once more when there is room for it.
+		f.frame.borrowed.giveBack(keep)
+		f.server.fetches.give(took)
+		f.frame.reading, need = before, len(records)
 	}
 }
 

@@ -26,10 +26,13 @@ func (s *Server) listOffsets(_ context.Context, r *request, q *kmsg.ListOffsetsR
 		t := kmsg.NewListOffsetsResponseTopic()
 		t.Topic = q.Topics[i].Topic
 		topic, known, absent := s.topic(r, t.Topic)
+		seen := map[int32]bool{}
 		for _, want := range q.Topics[i].Partitions {
 			p := kmsg.NewListOffsetsResponseTopicPartition()
 			p.Partition, p.Timestamp, p.Offset, p.LeaderEpoch = want.Partition, -1, -1, -1
 			switch {
+			case seen[want.Partition]:
+				p.ErrorCode = kerr.InvalidRequest.Code
 			case !known || want.Partition < 0 || want.Partition >= topic.Partitions:
 				p.ErrorCode = absent
 			case epochFault(want.CurrentLeaderEpoch, s.log.LeaderEpoch()) != 0:
@@ -43,6 +46,7 @@ func (s *Server) listOffsets(_ context.Context, r *request, q *kmsg.ListOffsetsR
 					p.OldStyleOffsets = []int64{p.Offset}
 				}
 			}
+			seen[want.Partition] = true
 			t.Partitions = append(t.Partitions, p)
 		}
 		a.Topics = append(a.Topics, t)

@@ -52,6 +52,8 @@ func (noTxns) EndTxn(context.Context, string, log.TxnProducer, bool, bool) (log.
 	return log.NoProducer, nil, errNotHere
 }
 
+func (noTxns) TxnProducer(string) (log.TxnProducer, bool) { return log.NoProducer, false }
+
 func (noTxns) Txns() []log.Txn                { return nil }
 func (noTxns) TxnGroups(string) []string      { return nil }
 func (noTxns) PendingOffsets(string) [][]byte { return nil }

@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -32,6 +33,7 @@ func (s *Server) metadata(ctx context.Context, r *request, q *kmsg.MetadataReque
 		return answer{response: a}
 	}
 	mayCreate := !s.options.NoAutoCreate && (r.version < 4 || q.AllowAutoTopicCreation)
+	q.Topics = unique(q.Topics, func(t kmsg.MetadataRequestTopic) [2]string { return [2]string{text(t.Topic), string(t.TopicID[:])} })
 	for i := range q.Topics {
 		a.Topics = append(a.Topics, s.topicMetadata(ctx, r, &q.Topics[i], mayCreate))
 	}
@@ -79,6 +81,19 @@ func (s *Server) topicMetadata(ctx context.Context, r *request, want *kmsg.Metad
 	}
 	return s.describeTopic(topic)
 }
+
+// unique leaves out what is named again: an answer that repeats it could be as large as memory.
+func unique[T any, K comparable](list []T, key func(T) K) []T {
+	seen := make(map[K]bool, min(len(list), 1000))
+	return slices.DeleteFunc(list, func(one T) bool {
+		k := key(one)
+		again := seen[k]
+		seen[k] = true
+		return again
+	})
+}
+
+func itself(name string) string { return name }
 
 // tellOperations adds what the client may do, where it asks for that (KIP-430).
 func (s *Server) tellOperations(r *request, q *kmsg.MetadataRequest, a *kmsg.MetadataResponse) {

@@ -48,7 +48,7 @@ func (s *Server) beginProduce(ctx context.Context, r *request) (finisher, error)
 	}
 	join := r.version >= 12
 	p := &producing{acks: w.int16(), timeout: time.Duration(w.int32()) * time.Millisecond, response: kmsg.NewPtrProduceResponse()}
-	refusal := error(nil)
+	refusal, producer := error(nil), s.transactionOf(txn)
 	switch {
 	case r.version < 3:
 		refusal = kerr.UnsupportedForMessageFormat
@@ -60,7 +60,7 @@ func (s *Server) beginProduce(ctx context.Context, r *request) (finisher, error)
 	for topics := w.length(flexible); topics > 0 && !w.bad; topics-- {
 		t := kmsg.NewProduceResponseTopic()
 		topic, unknown := s.producedTopic(r, &w, &t)
-		to := target{topic, unknown, topicSettings(&topic), s.meters.topic(topic.ID)}
+		to := target{topic, unknown, topicSettings(&topic), s.meters.topic(topic.ID), producer}
 		var batches []log.PartitionBatch
 		var of []int // the partition's place in tickets of each of batches
 		first := len(p.tickets)
@@ -94,7 +94,7 @@ func (s *Server) beginProduce(ctx context.Context, r *request) (finisher, error)
 		if w.bad {
 			break
 		}
-		s.submit(ctx, batches, join, func(i int, ticket *log.Ticket, at int, err error) {
+		s.submit(ctx, &to, batches, join, func(i int, ticket *log.Ticket, at int, err error) {
 			one := &p.tickets[of[i]]
 			one.Ticket, one.at = ticket, at
 			if err != nil {
@@ -142,6 +142,34 @@ type target struct {
 	unknown  error // that there is no such topic
 	settings settings
 	meter    *topicMeter
+	producer transactional
+}
+
+// transactional is who may write to a transaction by a request: the producer of its transactional id.
+type transactional struct {
+	named, known bool
+	id           int64
+}
+
+func (s *Server) transactionOf(txn string) transactional {
+	if txn == "" {
+		return transactional{}
+	}
+	p, ok := s.log.TxnProducer(txn)
+	return transactional{true, ok, p.ID}
+}
+
+// check refuses a batch of a transaction of others: who may write to a topic may not write to everybody's transactions.
+func (t *transactional) check(b *record.Batch) error {
+	switch {
+	case !b.Transactional():
+		return nil
+	case !t.named:
+		return kerr.TransactionalIDAuthorizationFailed
+	case !t.known || t.id != b.ProducerID:
+		return kerr.InvalidProducerIDMapping
+	}
+	return nil
 }
 
 // mayProduce checks the batches for one partition, and gives how many records they have.
@@ -152,14 +180,17 @@ func (s *Server) mayProduce(to *target, index int32, records []byte) (messages i
 	case index < 0 || index >= to.topic.Partitions:
 		return 0, kerr.UnknownTopicOrPartition
 	}
-	return s.checkProduced(&to.topic, to.settings, records)
+	return s.checkProduced(to, records)
 }
 
 // submit hands the batches of one topic to the log, several of them as one append. When that is refused each is one of its own:
 // Kafka's partitions succeed and fail alone. got is told the ticket of each, and its place there.
-func (s *Server) submit(ctx context.Context, batches []log.PartitionBatch, join bool, got func(i int, ticket *log.Ticket, at int, err error)) {
+func (s *Server) submit(ctx context.Context, to *target, batches []log.PartitionBatch, join bool, got func(i int, ticket *log.Ticket, at int, err error)) {
 	for done := 0; done < len(batches); {
-		n := together(batches[done:])
+		n := 1
+		if !to.settings.logAppendTime { // an append that the log has already is told its own time
+			n = together(batches[done:])
+		}
 		// A copy: the log takes batches out that it has, and may refuse the others then.
 		ticket, err := s.log.Produce(ctx, log.Append{JoinTxn: join, Batches: slices.Clone(batches[done : done+n])})
 		for i := done; i < done+n; i++ {
@@ -194,13 +225,17 @@ func together(batches []log.PartitionBatch) (n int) {
 }
 
 // checkProduced is what a Kafka broker asks of produced batches and no other writer is asked: that there are some, and timestamps
-// that the topic takes. It gives how many records there are.
-func (s *Server) checkProduced(topic *log.Topic, settings settings, records []byte) (messages int64, err error) {
+// that the topic takes, and transactions of the sender's own. It gives how many records there are.
+func (s *Server) checkProduced(to *target, records []byte) (messages int64, err error) {
+	topic, settings := &to.topic, &to.settings
 	if len(records) == 0 {
 		return 0, &fault{kerr.InvalidRecord, "no record batch for topic " + topic.Name}
 	}
 	for b, err := range record.Batches(records) {
 		if err != nil {
+			return 0, err
+		}
+		if err := to.producer.check(&b); err != nil {
 			return 0, err
 		}
 		now := s.options.Clock.Now().UnixMilli()

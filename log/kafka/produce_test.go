@@ -76,3 +76,87 @@ func TestProducePartitionsTogether(t *testing.T) {
 		}
 	}
 }
+
+// Who may write to a topic may not write to the transactions of others in it.
+func TestProduceToOthersTransaction(t *testing.T) {
+	l, catalog := newLog(t)
+	address := serve(t, l, catalog)
+	if _, err := catalog.CreateTopic(context.Background(), "t", 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	ann, eve := &txnPeer{peer: dial(t, address), id: "ann"}, &txnPeer{peer: dial(t, address), id: "eve"}
+	for _, p := range []*txnPeer{ann, eve} {
+		if code := p.init(4); code != 0 {
+			t.Fatal(kerr.ErrorForCode(code))
+		}
+	}
+	var b record.Builder
+	b.Producer(ann.producer.ID, ann.producer.Epoch, 0)
+	b.MarkTransactional()
+	b.Add(1, nil, []byte("forged"))
+	forged, err := b.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		id   *string
+		want *kerr.Error
+	}{{nil, kerr.TransactionalIDAuthorizationFailed}, {&eve.id, kerr.InvalidProducerIDMapping}, {kmsg.StringPtr("nobody"), kerr.InvalidProducerIDMapping}, {&ann.id, nil}} {
+		q := produce(12, "t", 0, append([]byte{}, forged...))
+		q.TransactionID = c.id
+		code := eve.ask(q).(*kmsg.ProduceResponse).Topics[0].Partitions[0].ErrorCode
+		if got := kerr.TypedErrorForCode(code); got != c.want {
+			t.Errorf("as %v: %v, want %v", c.id, got, c.want)
+		}
+	}
+}
+
+// What a request names again is told once, and a fetch that names a small batch many times holds little more than it answers.
+func TestNamedAgain(t *testing.T) {
+	l, catalog := newLog(t)
+	p := dial(t, serve(t, l, catalog, func(o *Options) { o.InflightBytes = 1 << 20 }))
+	if _, err := catalog.CreateTopic(context.Background(), "t", 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	p.ask(produce(9, "t", 0, batch(t, record.None, "v")))
+	m := kmsg.NewPtrMetadataRequest()
+	m.SetVersion(9)
+	name := "t"
+	for range 100 {
+		one := kmsg.NewMetadataRequestTopic()
+		one.Topic = &name
+		m.Topics = append(m.Topics, one)
+	}
+	if a := p.ask(m).(*kmsg.MetadataResponse); len(a.Topics) != 1 {
+		t.Errorf("Metadata tells %d topics", len(a.Topics))
+	}
+	d := kmsg.NewPtrDescribeGroupsRequest()
+	d.SetVersion(5)
+	d.Groups = []string{"g", "h", "g"}
+	if a := p.ask(d).(*kmsg.DescribeGroupsResponse); len(a.Groups) != 2 {
+		t.Errorf("DescribeGroups tells %d groups", len(a.Groups))
+	}
+	lo := kmsg.NewPtrListOffsetsRequest()
+	lo.SetVersion(4)
+	one := kmsg.NewListOffsetsRequestTopicPartition()
+	one.Timestamp, one.CurrentLeaderEpoch = latest, -1
+	lo.Topics = []kmsg.ListOffsetsRequestTopic{{Topic: "t", Partitions: []kmsg.ListOffsetsRequestTopicPartition{one, one}}}
+	if a := p.ask(lo).(*kmsg.ListOffsetsResponse).Topics[0].Partitions; a[0].ErrorCode != 0 || a[1].ErrorCode != kerr.InvalidRequest.Code {
+		t.Errorf("ListOffsets: %+v", a)
+	}
+	f := fetchRequest("t", 0, 0)
+	f.SetVersion(11)
+	for len(f.Topics[0].Partitions) < 2000 {
+		f.Topics[0].Partitions = append(f.Topics[0].Partitions, f.Topics[0].Partitions[0])
+	}
+	for i := range f.Topics[0].Partitions {
+		f.Topics[0].Partitions[i].PartitionMaxBytes = 1 // the batch is larger
+	}
+	got := 0
+	for _, one := range p.ask(f).(*kmsg.FetchResponse).Topics[0].Partitions {
+		got += len(one.RecordBatches)
+	}
+	if got < 60*2000 || got > 80*2000 {
+		t.Errorf("fetched %d bytes", got)
+	}
+}

@@ -276,7 +276,7 @@ func TestProduceRefusals(t *testing.T) {
 		{"magic 1", "plain", 0, change(16, 1, false), kerr.CorruptMessage},
 		{"bad CRC", "plain", 0, change(70, 0xff, false), kerr.CorruptMessage},
 		{"control batch", "plain", 0, change(22, 0x20, true), kerr.InvalidRecord},
-		{"transactional batch", "plain", 0, change(22, 0x10, true), kerr.InvalidRecord},
+		{"transactional batch", "plain", 0, change(22, 0x10, true), kerr.TransactionalIDAuthorizationFailed},
 		{"too large", "small", 0, batch(t, record.None, strings.Repeat("x", 1000)), kerr.MessageTooLarge},
 		{"too old", "recent", 0, good(), kerr.InvalidTimestamp},
 		{"no key on a compacted topic", "compacted", 0, partKeyed, kerr.InvalidRecord},

@@ -23,6 +23,8 @@ type Transactions interface {
 	EndTxn(ctx context.Context, id string, p log.TxnProducer, commit, bump bool) (log.TxnProducer, []log.TxnOffset, error)
 	// Txns lists the transactional ids; TxnGroups and PendingOffsets tell of offsets that ongoing transactions may commit.
 	Txns() []log.Txn
+	// TxnProducer is the producer of a transactional id.
+	TxnProducer(id string) (p log.TxnProducer, ok bool)
 	TxnGroups(id string) []string
 	PendingOffsets(group string) (keys [][]byte)
 }
@@ -225,7 +227,7 @@ func (c *coordinator) commitInTxn(ctx context.Context, l Transactions, id string
 func (s *Server) describeTransactions(_ context.Context, r *request, q *kmsg.DescribeTransactionsRequest) answer {
 	a := kmsg.NewPtrDescribeTransactionsResponse()
 	txns := s.log.Txns()
-	for _, id := range q.TransactionalIDs {
+	for _, id := range unique(q.TransactionalIDs, itself) {
 		t := kmsg.NewDescribeTransactionsResponseTransactionState()
 		t.TransactionalID, t.ProducerID, t.ProducerEpoch, t.StartTimestamp = id, -1, -1, -1
 		i := slices.IndexFunc(txns, func(t log.Txn) bool { return t.ID == id })
