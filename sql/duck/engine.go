@@ -84,6 +84,15 @@ func (e *Engine) stop(p *process) {
 	<-p.dead
 }
 
+func (p *process) isDead() bool {
+	select {
+	case <-p.dead:
+		return true
+	default:
+		return false
+	}
+}
+
 func (e *Engine) set(p *process, closed bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -116,7 +125,7 @@ func (e *Engine) PID() int {
 	return e.mu.process.cmd.Process.Pid
 }
 
-// current waits for a child.
+// current waits for a child that is not known to be dead: Run hears of that no sooner than who asks here.
 func (e *Engine) current(ctx context.Context) (*process, error) {
 	for {
 		e.mu.Lock()
@@ -125,7 +134,7 @@ func (e *Engine) current(ctx context.Context) (*process, error) {
 		switch {
 		case closed:
 			return nil, errs.New(errs.Unavailable, "the analytical engine is stopped")
-		case p != nil:
+		case p != nil && !p.isDead():
 			return p, nil
 		}
 		select {

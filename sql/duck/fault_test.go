@@ -259,3 +259,27 @@ func TestStopped(t *testing.T) {
 		t.Errorf("new query: %v", err)
 	}
 }
+
+// Who was told that the child has died does not get it once more, though Run has not noticed yet.
+func TestCurrentPassesOverTheDead(t *testing.T) {
+	e, err := Open(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead := &process{dead: make(chan struct{})}
+	e.set(dead, false)
+	if p, err := e.current(context.Background()); p != dead || err != nil {
+		t.Fatalf("%v, %v", p, err)
+	}
+	close(dead.dead)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+	defer cancel()
+	if p, err := e.current(ctx); err == nil {
+		t.Fatalf("a dead child: %v", p)
+	}
+	next := &process{dead: make(chan struct{})}
+	go e.set(next, false)
+	if p, err := e.current(context.Background()); p != next || err != nil {
+		t.Fatalf("%v, %v", p, err)
+	}
+}
