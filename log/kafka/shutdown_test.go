@@ -236,7 +236,7 @@ func TestGroupsComeBack(t *testing.T) {
 			options := []kgo.Opt{kgo.ConsumerGroup(name), kgo.ConsumeTopics("t"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 				kgo.HeartbeatInterval(200 * time.Millisecond), kgo.AutoCommitInterval(100 * time.Millisecond)}
 			if name == "consumer" {
-				options = append(options, kgo.WithContext(context.WithValue(ctx, "opt_in_kafka_next_gen_balancer_beta", true)))
+				options = append(options, kgo.ServerSideBalancer())
 			}
 			c := franz(t, address, options...)
 			polling.Go(func() {
