@@ -49,6 +49,7 @@ func (s *Store) applyTick(pos delta.Position, changes []Change) (full bool, err 
 		return false, a.failed
 	}
 	if !a.position.Less(pos) {
+		s.measure()
 		return s.full(), nil // maybe it is given again because its flush failed
 	}
 	for i := range changes {
@@ -69,14 +70,7 @@ func (s *Store) applyTick(pos delta.Position, changes []Change) (full bool, err 
 	}
 	a.position = pos
 	s.publish()
-	a.memory = 0
-	kick := false
-	for _, r := range a.relations {
-		m := r.memory()
-		a.memory += m
-		kick = kick || len(r.frozen) == 0 && m >= int64(s.opts.RelationTail)
-	}
-	if kick || a.memory >= int64(s.opts.AllTails) {
+	if kick := s.measure(); kick || a.memory >= int64(s.opts.AllTails) {
 		select {
 		case s.kick <- struct{}{}:
 		default:
@@ -85,14 +79,19 @@ func (s *Store) applyTick(pos delta.Position, changes []Change) (full bool, err 
 	return s.full(), nil
 }
 
-// full says that the tails hold twice their budget. Caller holds apply.
-func (s *Store) full() bool {
-	memory := int64(0)
+// measure takes what the tails hold, and says that one of them is due for a flush. Caller holds apply.
+func (s *Store) measure() (due bool) {
+	s.apply.memory = 0
 	for _, r := range s.apply.relations {
-		memory += r.memory()
+		m := r.memory()
+		s.apply.memory += m
+		due = due || len(r.frozen) == 0 && m >= int64(s.opts.RelationTail)
 	}
-	return memory >= 2*int64(s.opts.AllTails)
+	return due
 }
+
+// full says that the tails held twice their budget when they were measured last. Caller holds apply.
+func (s *Store) full() bool { return s.apply.memory >= 2*int64(s.opts.AllTails) }
 
 // newTails are the tails that a tick begins, by relation, made before anything is changed: there may be no descriptor for them.
 type newTails map[delta.RelationID]*tail
