@@ -68,8 +68,13 @@ type Cluster struct {
 	User, Password, Mechanism string
 }
 
+// security is how the node comes in, without TLS.
+func (c *Cluster) security() external.Security {
+	return external.Security{User: c.User, Password: c.Password, Mechanism: c.Mechanism}
+}
+
 func (c *Cluster) options() (o external.Options, err error) {
-	o = external.Options{Name: c.Name, Security: external.Security{User: c.User, Password: c.Password, Mechanism: c.Mechanism}}
+	o = external.Options{Name: c.Name, Security: c.security()}
 	o.Security.TLS, err = c.TLS.Config()
 	return o, err
 }
@@ -175,7 +180,7 @@ func (c Config) validateCluster() error {
 	if c.Cluster.Name != "" {
 		faults = append(faults, external.CheckName(c.Cluster.Name))
 	}
-	security := external.Security{User: c.Cluster.User, Password: c.Cluster.Password, Mechanism: c.Cluster.Mechanism}
+	security := c.Cluster.security()
 	return errors.Join(append(faults, c.Cluster.TLS.Validate(), security.Validate())...)
 }
 

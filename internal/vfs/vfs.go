@@ -43,7 +43,12 @@ func WithErrors(fs FS, inj errorfs.Injector) FS { return errorfs.Wrap(fs, inj) }
 // Scarce says that err is for want of what others may give back any moment: file descriptors (of the process or of the system) or
 // space. Nothing is damaged; the same again may succeed.
 func Scarce(err error) bool {
-	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOSPC)
+	return NoDescriptors(err) || errors.Is(err, syscall.ENOSPC)
+}
+
+// NoDescriptors says that err is for want of file descriptors, of the process or of the system.
+func NoDescriptors(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
 
 // SyncDir makes creations, renames and removals in dir durable.

@@ -88,6 +88,23 @@ func TestFailedSync(t *testing.T) {
 	checkAcked(t, again, want)
 }
 
+// checkKept stops a log in dir and starts it again: what was acknowledged is there before and after, and nothing is damaged.
+func checkKept(t *testing.T, b *Broker, stop func() error, dir string, want map[string]log.Appended) {
+	t.Helper()
+	checkAcked(t, b, want)
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	again, stop := start(t, small(vfs.Default, dir))
+	checkAcked(t, again, want)
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	if faults := check(t, small(vfs.Default, dir)); len(faults) > 0 {
+		t.Fatal(faults)
+	}
+}
+
 // Without file descriptors the log refuses appends or waits, loses nothing, and goes on by itself when there are some.
 func TestNoDescriptors(t *testing.T) {
 	var none atomic.Bool
@@ -127,18 +144,7 @@ func TestNoDescriptors(t *testing.T) {
 		}
 	}
 	t.Logf("%d denied, %d of %d appends acknowledged", denied.Load(), len(want), n)
-	checkAcked(t, b, want)
-	if err := stop(); err != nil {
-		t.Fatal(err)
-	}
-	again, stop := start(t, small(vfs.Default, dir))
-	checkAcked(t, again, want)
-	if err := stop(); err != nil {
-		t.Fatal(err)
-	}
-	if faults := check(t, small(vfs.Default, dir)); len(faults) > 0 {
-		t.Fatal(faults)
-	}
+	checkKept(t, b, stop, dir, want)
 }
 
 // A full disk refuses appends with Unavailable and loses nothing; when there is room again the log goes on by itself.
@@ -196,18 +202,7 @@ func TestFullDisk(t *testing.T) {
 					time.Sleep(10 * time.Millisecond)
 				}
 			}
-			checkAcked(t, b, want)
-			if err := stop(); err != nil {
-				t.Fatal(err)
-			}
-			again, stop := start(t, small(vfs.Default, dir))
-			checkAcked(t, again, want)
-			if err := stop(); err != nil {
-				t.Fatal(err)
-			}
-			if faults := check(t, small(vfs.Default, dir)); len(faults) > 0 {
-				t.Fatal(faults)
-			}
+			checkKept(t, b, stop, dir, want)
 		})
 	}
 }

@@ -171,15 +171,13 @@ func commitsOf(e *log.Entry) (out []log.TxnRange) {
 		return nil
 	}
 	for i := range e.Batches {
-		for rest := e.Batches[i].Batch; len(rest) > 0; {
-			b, err := record.ParseHeader(rest)
+		for b, err := range record.Batches(e.Batches[i].Batch) {
 			if err != nil {
 				return out // cannot be: checked before
 			}
 			if r, commit, ok := record.Marker(b, e.Batches[i].Partition); ok && commit {
 				out = append(out, r)
 			}
-			rest = rest[len(b.Bytes):]
 		}
 	}
 	return out
@@ -299,12 +297,11 @@ func (rs runs) next(d *durable, r commits.Ref) (p []byte, thinned bool, err erro
 		return nil, false, err
 	}
 	left := int32(0)
-	for rest := p; len(rest) > 0; {
-		h, err := record.ParseHeader(rest)
+	for h, err := range record.Batches(p) {
 		if err != nil {
 			return nil, false, err
 		}
-		left, rest = left+h.Count, rest[len(h.Bytes):]
+		left += h.Count
 	}
 	return p, left < r.Records, nil
 }
@@ -330,8 +327,7 @@ func (b *Broker) OffsetForTime(p log.Partition, ms int64) (offset, timestamp int
 			from = max(from, end)
 		}
 		batch, next := d.tailForTime(p, from, ms)
-		for rest := batch; len(rest) > 0; {
-			h, err := record.ParseHeader(rest)
+		for h, err := range record.Batches(batch) {
 			if err != nil {
 				return 0, 0, err
 			}
@@ -341,7 +337,6 @@ func (b *Broker) OffsetForTime(p log.Partition, ms int64) (offset, timestamp int
 					return offset, timestamp, err
 				}
 			}
-			rest = rest[len(h.Bytes):]
 		}
 		if next < 0 {
 			return -1, -1, nil

@@ -2,13 +2,12 @@ package broker
 
 import (
 	"context"
-	"errors"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/internal/limit"
+	"github.com/miracledb/miracledb/internal/vfs"
 )
 
 // spaceEvery is how often the free space of the disk is looked at: at 500 MB/s it shrinks by 25 MB in between.
@@ -53,7 +52,7 @@ func (s *space) look() {
 
 // roomError is the error for what noRoom says of err; format has one %w for it.
 func roomError(dir, format string, err error) *errs.Error {
-	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+	if vfs.NoDescriptors(err) {
 		return errs.New(errs.Unavailable, "there are no file descriptors: "+format, err).
 			WithHint("Raise the limit (ulimit -n) or let others close files; no restart is needed.")
 	}

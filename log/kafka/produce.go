@@ -33,7 +33,6 @@ type produced struct {
 	*log.Ticket
 	at            int // which of the ticket's appends
 	messages      int64
-	bytes         int
 	logAppendTime bool
 	meter         *topicMeter
 }
@@ -88,7 +87,7 @@ func (s *Server) beginProduce(ctx context.Context, r *request) (finisher, error)
 				of = append(of, len(p.tickets))
 			}
 			to.meter.produces.Add(1)
-			p.tickets = append(p.tickets, produced{messages: messages, bytes: len(records), logAppendTime: to.settings.logAppendTime, meter: to.meter})
+			p.tickets = append(p.tickets, produced{messages: messages, logAppendTime: to.settings.logAppendTime, meter: to.meter})
 			t.Partitions = append(t.Partitions, produceAnswer(index, err))
 		}
 		if w.bad {
@@ -100,7 +99,7 @@ func (s *Server) beginProduce(ctx context.Context, r *request) (finisher, error)
 			if err != nil {
 				refuse(&t.Partitions[of[i]-first], err)
 			} else if !ticket.Duplicate {
-				to.meter.produced(one.messages, one.bytes)
+				to.meter.produced(one.messages, len(batches[i].Batch))
 			}
 		})
 		if flexible {

@@ -38,11 +38,15 @@ var intBits = map[row.OID]int{row.Int2: 16, row.Int4: 32, row.Int8: 64}
 // maxLiteral bounds a string literal: the engine makes a copy of it for each row of a vector of 2,048.
 const maxLiteral = 64 << 10
 
-// text writes a string literal.
-func text(s string) string {
+func checkLength(s string) {
 	if len(s) > maxLiteral {
 		fail("a string of more than 64 KiB")
 	}
+}
+
+// text writes a string literal.
+func text(s string) string {
+	checkLength(s)
 	if strings.IndexByte(s, 0) >= 0 {
 		fail("a NUL byte in a string")
 	}
@@ -81,9 +85,7 @@ func literal(v row.Value, t row.Type) value {
 	case row.KindText:
 		out.sql = text(v.Str())
 	case row.KindBytes:
-		if len(v.Str()) > maxLiteral {
-			fail("a string of more than 64 KiB")
-		}
+		checkLength(v.Str())
 		out.sql = "from_hex('" + hex.EncodeToString([]byte(v.Str())) + "')"
 	default:
 		out.sql = otherLiteral(v, t, typ)
