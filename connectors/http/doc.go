@@ -6,6 +6,7 @@
 //	/registry/...                                    see connectors/registry
 //	POST /v1/append {"records": [...], "expect": [...]}  records of many topics, all or none, on conditions
 //	GET  /v1/topics/{topic}/keys/{key}[/history]     a key's last record, its history; ?as_of=
+//	GET  /v1/topics/{topic}/key-offsets?key=&partition=  where a key's records stand
 //	GET  /v1/topics/{topic}?as_of=                   a cut over the partitions at one Position
 //	GET  /v1/wait?position=                          until tables and views have reached a Position
 //	POST /v1/backups {"repo": "file:///..."}         a backup, with its progress

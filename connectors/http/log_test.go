@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"strings"
+	"slices"
 	"testing"
 	"time"
 
@@ -165,6 +166,18 @@ func TestKeys(t *testing.T) {
 	if got := fmt.Sprint(values()); got != "[1 0]" {
 		t.Fatal(got)
 	}
+	var where struct {
+		TopicID string `json:"topic_id"`
+		Offsets []int64
+	}
+	get(fmt.Sprintf("/v1/topics/k/key-offsets?key=a%%2Fb&partition=%d&limit=2&before=%d", all.Records[0].Partition, all.Records[0].Offset+1), 200, &where)
+	if p := partition(t, s, "k", 0); where.TopicID != p.Topic.String() || !slices.Equal(where.Offsets, []int64{all.Records[0].Offset, all.Records[1].Offset}) {
+		t.Fatalf("%+v, records are %+v", where, all)
+	}
+	get("/v1/topics/k/key-offsets", 200, &where)
+	if len(where.Offsets) != 0 {
+		t.Fatalf("%+v", where)
+	}
 	var cut struct {
 		Position   string
 		Partitions []struct{ Start, End, Stable int64 }
@@ -188,5 +201,7 @@ func TestKeys(t *testing.T) {
 	get("/v1/topics/absent/keys/a", 404, &none)
 	get("/v1/topics/plain/keys/a", 400, &none)
 	get("/v1/topics/k/keys/a?partition=3", 404, &none)
+	get("/v1/topics/plain/key-offsets?key=a", 400, &none)
+	get("/v1/topics/k/key-offsets?key=a&partition=3", 404, &none)
 	get("/v1/topics/k/keys/a?as_of=yesterday", 422, &none)
 }

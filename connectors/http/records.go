@@ -116,8 +116,42 @@ func registerRecords(api huma.API, o Options) {
 			out.Body.Records = found
 			return out, nil
 		})
+	registerKeyOffsets(api, o)
 	registerTopic(api, o)
 	registerWait(api, o)
+}
+
+type keyOffsetsInput struct {
+	Topic     string `path:"topic"`
+	Key       string `query:"key" doc:"default: the empty key"`
+	Partition int32  `query:"partition" minimum:"0"`
+	Limit     int    `query:"limit" minimum:"1" maximum:"100000" default:"1000"`
+	Before    int64  `query:"before" default:"-1" minimum:"-1" doc:"only offsets below this one: to go on"`
+}
+
+type keyOffsetsOutput struct {
+	Body struct {
+		TopicID string  `json:"topic_id" doc:"as Kafka's Metadata tells it, in hexadecimal: whether this is the topic that was meant"`
+		Offsets []int64 `json:"offsets" doc:"the newest first"`
+	}
+}
+
+func registerKeyOffsets(api huma.API, o Options) {
+	huma.Register(api, huma.Operation{OperationID: "key-offsets", Method: http.MethodGet, Path: "/v1/topics/{topic}/key-offsets",
+		Summary: "Where the committed records with a key stand in a partition", Description: "For who reads them by Fetch. Needs a topic with miracle.key.index=true."},
+		func(ctx context.Context, in *keyOffsetsInput) (*keyOffsetsOutput, error) {
+			t, err := topicOf(o.Log, in.Topic)
+			if err != nil {
+				return nil, failure(err)
+			}
+			offsets, err := o.Log.KeyOffsets(ctx, log.Partition{Topic: t.ID, Index: in.Partition}, []byte(in.Key), in.Before, in.Limit)
+			if err != nil {
+				return nil, failure(err)
+			}
+			out := &keyOffsetsOutput{}
+			out.Body.TopicID, out.Body.Offsets = t.ID.String(), append([]int64{}, offsets...)
+			return out, nil
+		})
 }
 
 // keyRecords gives the newest records with a key, up to n, over all partitions that the request names.

@@ -50,7 +50,11 @@ func newConsume() *cobra.Command {
 		Long: `consume prints the value of each record on a line of its own, from the start of the topic or --from, up to the end
 that it has now; with --follow it waits for more. With --json each line is an object with topic, partition, offset,
 timestamp, key and value: a value that is JSON as it is, another as a string. With --as-of the topic ends where it ended
-at that instant, in all partitions at one point of the log's order, and only committed records are printed.`,
+at that instant, in all partitions at one point of the log's order.
+
+Records of Kafka transactions are printed as they were written, those of open and aborted ones too; with --key and
+--as-of only committed ones. --key does not read the topic where it has a key index (miracle.key.index=true) and the
+server answers over HTTP too.`,
 		Example: `  miracledb consume flights --from -5
   miracledb consume flights --from 2026-11-22T10:00:00Z --follow --json
   miracledb consume flights --key UA1 --as-of 2026-11-22T10:00:00Z`,
@@ -80,7 +84,7 @@ at that instant, in all partitions at one point of the log's order, and only com
 	}
 	cmd.Flags().StringVar(&from, "from", "", "first offset (of each partition; -5: the last five), or a time in RFC 3339 (default: the start)")
 	cmd.Flags().BoolVar(&follow, "follow", false, "wait for more at the end, until Ctrl-C")
-	cmd.Flags().StringVar(&key, "key", "", "print only records with this key")
+	cmd.Flags().StringVar(&key, "key", "", "print only committed records with this key")
 	cmd.Flags().StringVar(&asOf, "as-of", "", "end where the topic ended at this time in RFC 3339 (asks the server over HTTP too)")
 	addServerFlag(cmd)
 	cmd.Flags().Int64Var(&most, "max", 0, "stop after so many records (0: no bound)")
@@ -97,7 +101,12 @@ type consumption struct {
 	asOf   time.Time // zero: now
 	most   int64
 	json   bool
+
+	printed int64
 }
+
+// committed tells whether what transactions have not committed is left out.
+func (c *consumption) committed() bool { return c.key != nil || !c.asOf.IsZero() }
 
 // span is the part of a partition that is still to be printed.
 type span struct{ next, end int64 }
@@ -105,7 +114,7 @@ type span struct{ next, end int64 }
 func (c *consumption) run(cmd *cobra.Command) error {
 	// Markers of transactions are looked at too: the last offset before the end may be one's.
 	options := []kgo.Opt{kgo.KeepControlRecords()}
-	if !c.asOf.IsZero() {
+	if c.committed() {
 		options = append(options, kgo.FetchIsolationLevel(kgo.ReadCommitted()))
 	}
 	client, err := kafkaClient(cmd, options...)
@@ -113,13 +122,32 @@ func (c *consumption) run(cmd *cobra.Command) error {
 		return err
 	}
 	defer client.Close()
-	spans, err := c.spans(cmd.Context(), kadm.NewClient(client))
+	admin := kadm.NewClient(client)
+	spans, err := c.spans(cmd.Context(), admin)
 	if err == nil && !c.asOf.IsZero() {
 		err = c.cut(cmd, spans)
 	}
 	if err != nil {
 		return err
 	}
+	out := bufio.NewWriter(cmd.OutOrStdout())
+	if c.key != nil {
+		err = c.lookUp(cmd, admin, client, spans, out)
+	}
+	if err == nil && !c.done() {
+		err = c.read(cmd.Context(), client, spans, out)
+	}
+	if errors.Is(err, context.Canceled) {
+		err = nil // Ctrl-C is how --follow ends
+	}
+	return errors.Join(err, out.Flush())
+}
+
+// done tells whether all that were asked for are printed.
+func (c *consumption) done() bool { return c.most > 0 && c.printed >= c.most }
+
+// read prints what is left of the spans, and what comes with --follow.
+func (c *consumption) read(ctx context.Context, client *kgo.Client, spans map[int32]*span, out *bufio.Writer) error {
 	offsets := map[int32]kgo.Offset{}
 	for p, s := range spans {
 		if c.follow || s.next < s.end {
@@ -132,12 +160,7 @@ func (c *consumption) run(cmd *cobra.Command) error {
 		return nil
 	}
 	client.AddConsumePartitions(map[string]map[int32]kgo.Offset{c.topic: offsets})
-	out := bufio.NewWriter(cmd.OutOrStdout())
-	err = c.poll(cmd.Context(), client, spans, out)
-	if errors.Is(err, context.Canceled) {
-		err = nil // Ctrl-C is how --follow ends
-	}
-	return errors.Join(err, out.Flush())
+	return c.poll(ctx, client, spans, out)
 }
 
 // spans finds where each partition begins and ends.
@@ -146,7 +169,11 @@ func (c *consumption) spans(ctx context.Context, admin *kadm.Client) (map[int32]
 	if err != nil {
 		return nil, err
 	}
-	end, err := admin.ListEndOffsets(ctx, c.topic)
+	list := admin.ListEndOffsets
+	if c.committed() {
+		list = admin.ListCommittedOffsets // nothing behind an open transaction's first record is read: to wait for it would be for ever
+	}
+	end, err := list(ctx, c.topic)
 	if err != nil {
 		return nil, err
 	}
@@ -202,7 +229,6 @@ func (c *consumption) cut(cmd *cobra.Command, spans map[int32]*span) error {
 }
 
 func (c *consumption) poll(ctx context.Context, client *kgo.Client, spans map[int32]*span, out *bufio.Writer) error {
-	var printed int64
 	for {
 		fetches := client.PollFetches(ctx)
 		for _, fault := range fetches.Errors() {
@@ -218,13 +244,13 @@ func (c *consumption) poll(ctx context.Context, client *kgo.Client, spans map[in
 			if !c.follow && s.next >= s.end {
 				delete(spans, r.Partition)
 			}
-			if r.Attrs.IsControl() || c.key != nil && *c.key != string(r.Key) {
+			if r.Attrs.IsControl() || !c.asks(r) {
 				continue
 			}
 			if err := c.print(out, r); err != nil {
 				return err
 			}
-			if printed++; printed == c.most {
+			if c.done() {
 				return nil
 			}
 		}
@@ -235,6 +261,11 @@ func (c *consumption) poll(ctx context.Context, client *kgo.Client, spans map[in
 			return err
 		}
 	}
+}
+
+// asks tells whether a record has the key that was asked for, if any.
+func (c *consumption) asks(r *kgo.Record) bool {
+	return c.key == nil || r.Key != nil && *c.key == string(r.Key)
 }
 
 // consumed is a record as --json prints it.
@@ -267,6 +298,7 @@ func (c *consumption) print(out *bufio.Writer, r *kgo.Record) error {
 			return err
 		}
 	}
+	c.printed++
 	_, err := out.Write(line)
 	return errors.Join(err, out.WriteByte('\n'))
 }
