@@ -11,6 +11,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+
+	"github.com/miracledb/miracledb/internal/errs"
 )
 
 // FS is a file system. File is an open file of one.
@@ -41,9 +43,9 @@ type CrashCloneCfg = vfs.CrashCloneCfg
 func WithErrors(fs FS, inj errorfs.Injector) FS { return errorfs.Wrap(fs, inj) }
 
 // Scarce says that err is for want of what others may give back any moment: file descriptors (of the process or of the system) or
-// space. Nothing is damaged; the same again may succeed.
+// space (on the volume or of a quota). Nothing is damaged; the same again may succeed.
 func Scarce(err error) bool {
-	return NoDescriptors(err) || errors.Is(err, syscall.ENOSPC)
+	return NoDescriptors(err) || errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 }
 
 // NoDescriptors says that err is for want of file descriptors, of the process or of the system.
@@ -51,7 +53,8 @@ func NoDescriptors(err error) bool {
 	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
 
-// SyncDir makes creations, renames and removals in dir durable.
+// SyncDir makes creations, renames and removals in dir durable. Errors: that of opening dir, when nothing was tried yet;
+// Unavailable when the sync has failed: what it left behind is not known.
 func SyncDir(fs FS, dir string) error {
 	d, err := fs.OpenDir(dir)
 	if err != nil {
@@ -61,5 +64,8 @@ func SyncDir(fs FS, dir string) error {
 	if cerr := d.Close(); err == nil {
 		err = cerr
 	}
-	return err
+	if err != nil {
+		return errs.New(errs.Unavailable, "%s: sync failed, restart to recover: %w", dir, err)
+	}
+	return nil
 }

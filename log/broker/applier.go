@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/internal/vfs"
 	"github.com/miracledb/miracledb/log"
 	"github.com/miracledb/miracledb/log/commits"
@@ -399,7 +398,7 @@ func (a *applier) save(c *checkpoint) error {
 	}
 	if a.newDirs {
 		if err := vfs.SyncDir(a.opts.FS, a.dirs.partitions); err != nil {
-			return errs.New(errs.Unavailable, "%s: sync failed, restart to recover: %w", a.dirs.partitions, err)
+			return fmt.Errorf("log: %w", err)
 		}
 		a.newDirs = false
 	}
@@ -479,13 +478,13 @@ func (a *applier) purge(gone map[log.TopicID]bool) error {
 		if !gone[p.Topic] {
 			continue
 		}
-		delete(a.stores, p)
 		a.durable.mu.Lock()
 		delete(a.durable.mu.partitions, p)
 		a.durable.mu.Unlock()
 		if err := store.Remove(); err != nil {
 			return err
 		}
+		delete(a.stores, p)
 	}
 	a.removals.Add(1)
 	a.durable.mu.Lock()

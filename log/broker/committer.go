@@ -2,8 +2,6 @@ package broker
 
 import (
 	"context"
-	"errors"
-	"syscall"
 	"time"
 
 	"github.com/miracledb/miracledb/internal/errs"
@@ -202,5 +200,5 @@ func (b *Broker) refuse(items []*item, cause error) {
 // noRoom says that err is a full disk or the want of a file descriptor: what was begun is taken back, and may be begun again.
 func noRoom(err error) bool {
 	// A failed sync is no full disk, whatever its cause: what it left behind is not known.
-	return (vfs.Scarce(err) || errors.Is(err, syscall.EDQUOT)) && !errs.Is(err, errs.Unavailable)
+	return vfs.Scarce(err) && !errs.Is(err, errs.Unavailable)
 }

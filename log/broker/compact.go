@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/miracledb/miracledb/internal/vfs"
 	"github.com/miracledb/miracledb/log"
 	"github.com/miracledb/miracledb/log/record"
 	"github.com/miracledb/miracledb/log/segment"
@@ -34,7 +35,7 @@ func (c *cleaner) compact(ctx context.Context) error {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			if _, gone := c.broker.Bounds(p); err != nil && gone == nil && !noRoom(err) {
+			if _, gone := c.broker.Bounds(p); err != nil && gone == nil && !vfs.Scarce(err) {
 				// Reading it gives the damage to whoever asks; compacting it would lose what is left.
 				c.damaged[p] = true
 			}

@@ -64,10 +64,10 @@ func (k *keyIndex) open() error {
 	if err == nil {
 		built, err = x.Built()
 	}
+	if err != nil && x != nil {
+		x.Close()
+	}
 	if errs.Is(err, errs.Corrupt) {
-		if x != nil {
-			x.Close()
-		}
 		if err = k.fs.RemoveAll(k.dir); err == nil {
 			x, err = keys.Open(keys.Options{FS: k.fs, Dir: k.dir})
 		}

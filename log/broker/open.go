@@ -47,6 +47,9 @@ func prepare(fs vfs.FS, dirs directories) (io.Closer, error) {
 		}
 	}
 	lock, err := fs.Lock(fs.PathJoin(dirs.root, "LOCK"))
+	if vfs.Scarce(err) {
+		return nil, errs.New(errs.Unavailable, "log: the lock of %s: %w", dirs.root, err)
+	}
 	if err != nil {
 		return nil, errs.New(errs.Unavailable, "the log in %s is used by another process: %w", dirs.root, err)
 	}

@@ -300,11 +300,11 @@ func saveSnapshot(fs vfs.FS, dir string, number uint64, p []byte) error {
 	if err == nil {
 		err = fs.Rename(name+".tmp", name)
 	}
-	if err == nil {
-		err = vfs.SyncDir(fs, dir)
-	}
 	if err != nil {
 		return errs.New(errs.Unavailable, "snapshot %s: sync failed, restart to recover: %w", name, err)
+	}
+	if err := vfs.SyncDir(fs, dir); err != nil {
+		return fmt.Errorf("snapshot: %w", err)
 	}
 	numbers, err := snapshotNumbers(fs, dir)
 	if err != nil {

@@ -205,7 +205,7 @@ func (x *Index) Sync() error {
 	x.dirty = x.dirty[:0]
 	if x.newFiles {
 		if err := vfs.SyncDir(x.opts.FS, x.opts.Dir); err != nil {
-			return errs.New(errs.Unavailable, "commit index %s: sync failed, restart to recover: %w", x.opts.Dir, err)
+			return fmt.Errorf("commit index: %w", err)
 		}
 		x.newFiles = false
 	}
@@ -251,6 +251,7 @@ func (x *Index) roll(first uint64) error {
 	}
 	f := newFile(FileState{First: first})
 	if err := x.write(f, 0, encodeFileHeader(first), 0); err != nil {
+		_ = f.release() // it is made again
 		return err
 	}
 	x.newFiles = true
@@ -462,6 +463,9 @@ func (x *Index) endLocked(i int) uint64 {
 
 func (x *Index) readAt(f *file, which int, at, n int64) ([]byte, error) {
 	data, err := x.file(f, which)
+	if vfs.Scarce(err) {
+		return nil, errs.New(errs.Unavailable, "commit index %s: %w", x.name(f, which), err)
+	}
 	if err != nil {
 		return nil, errs.New(errs.Corrupt, "commit index %s: %w", x.name(f, which), err)
 	}

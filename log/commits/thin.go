@@ -242,7 +242,7 @@ func (w *thinWriter) finish() error {
 	}
 	w.file.state.Overflow = w.written[1]
 	if err := vfs.SyncDir(w.index.opts.FS, w.index.opts.Dir); err != nil {
-		return fmt.Errorf("commit index %s: sync: %w", w.index.opts.Dir, err)
+		return fmt.Errorf("commit index: %w", err)
 	}
 	return nil
 }

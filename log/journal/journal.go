@@ -179,17 +179,19 @@ func (j *Journal) roll() error {
 	return nil
 }
 
-// begin makes the file of header h, from a released one where there is one, durable down to its directory entry.
+// begin makes the file of header h, from a released one where there is one, durable down to its directory entry. The
+// header says where the file before it ends, so whatever needs a descriptor comes before it: once it is written, the file
+// before must not grow any more.
 func (j *Journal) begin(h fileHeader) (_ vfs.File, filled int64, err error) {
-	fs, name := j.opts.FS, j.opts.name(h.number)
-	if spare, ok := j.mu.take(); ok {
-		if err := fs.Rename(j.opts.name(spare), name); err != nil {
-			return nil, 0, fmt.Errorf("journal: recycle: %w", err)
-		}
-	}
-	file, err := fs.OpenReadWrite(name, vfs.WriteCategory)
+	name := j.opts.name(h.number)
+	dir, err := j.opts.FS.OpenDir(j.opts.Dir)
 	if err != nil {
-		return nil, 0, fmt.Errorf("journal: create: %w", err)
+		return nil, 0, fmt.Errorf("journal: %w", err)
+	}
+	defer dir.Close() // of reading only
+	file, err := j.recycle(name)
+	if err != nil {
+		return nil, 0, err
 	}
 	defer func() {
 		if err != nil {
@@ -206,7 +208,7 @@ func (j *Journal) begin(h fileHeader) (_ vfs.File, filled int64, err error) {
 		return nil, 0, fmt.Errorf("journal %s: write: %w", name, err)
 	}
 	if err = file.Sync(); err == nil {
-		err = vfs.SyncDir(fs, j.opts.Dir)
+		err = dir.Sync()
 	}
 	if err != nil {
 		j.failed = errs.New(errs.Unavailable, "journal %s: sync failed, restart to recover: %w", name, err)

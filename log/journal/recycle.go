@@ -3,6 +3,8 @@ package journal
 import (
 	"fmt"
 	"sync"
+
+	"github.com/miracledb/miracledb/internal/vfs"
 )
 
 // released holds the files that no recovery needs any more, oldest first.
@@ -12,15 +14,27 @@ type released struct {
 	spares []uint64
 }
 
-func (r *released) take() (number uint64, ok bool) {
-	r.Lock()
-	defer r.Unlock()
-	if len(r.spares) == 0 {
-		return 0, false
+// recycle opens the file with a name: one that is released, or else a new one. After an error nothing has changed.
+func (j *Journal) recycle(name string) (vfs.File, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	from := name
+	if len(j.mu.spares) > 0 {
+		from = j.opts.name(j.mu.spares[0])
 	}
-	number = r.spares[0]
-	r.spares = r.spares[1:]
-	return number, true
+	file, err := j.opts.FS.OpenReadWrite(from, vfs.WriteCategory)
+	if err != nil {
+		return nil, fmt.Errorf("journal: create: %w", err)
+	}
+	if from == name {
+		return file, nil
+	}
+	if err := j.opts.FS.Rename(from, name); err != nil {
+		file.Close()
+		return nil, fmt.Errorf("journal: recycle: %w", err)
+	}
+	j.mu.spares = j.mu.spares[1:]
+	return file, nil
 }
 
 // Release says that recovery will start at p or later: the files before it may be used again. It may be called while

@@ -127,11 +127,10 @@ func (f *file) close() error {
 	return first
 }
 
-// index notes a batch that stands at position, when it is time for an entry.
+// index notes a batch that stands at position, when it is time for an entry. The index is loaded.
 func (f *file) index(b Batch, position uint32) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.loadLocked()
 	n := len(f.entries)
 	if n == 0 || position-f.entries[n-1].position >= IndexInterval || b.Sequence-f.entries[n-1].sequence >= SequenceStride {
 		f.entries = append(f.entries, indexEntry{position, b.Base, f.maxTimestamp, b.Sequence})
@@ -188,16 +187,28 @@ func (f *file) writeIndexLocked() error {
 	return nil
 }
 
+// load reads the index. It fails only where there are no file descriptors for it.
+func (f *file) load() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.loadLocked()
+}
+
 // loadLocked reads the index at its first use. It is derived from the batches: when it does not hold, it is made again
 // from them, less exact in its sequences.
-func (f *file) loadLocked() {
+func (f *file) loadLocked() error {
 	if f.loaded {
-		return
+		return nil
+	}
+	err := f.readIndexLocked()
+	if err != nil && !vfs.Scarce(err) {
+		err = f.rebuildLocked()
+	}
+	if vfs.Scarce(err) {
+		return fmt.Errorf("segment %s: %w", f.indexName(), err)
 	}
 	f.loaded = true
-	if err := f.readIndexLocked(); err != nil {
-		f.rebuildLocked()
-	}
+	return nil
 }
 
 func (f *file) readIndexLocked() error {
@@ -225,22 +236,22 @@ func (f *file) readIndexLocked() error {
 }
 
 // rebuildLocked walks the headers of the batches. Damage in them ends it: reading past its last entry finds the damage.
-func (f *file) rebuildLocked() {
+func (f *file) rebuildLocked() error {
 	f.entries = f.entries[:0]
 	f.state.Indexed = 0
 	data, err := f.dataLocked()
 	if err != nil {
-		return
+		return err
 	}
 	highest := int64(noTimestamp)
 	header := make([]byte, record.HeaderSize)
 	for at := int64(0); at < f.state.Size; {
 		if _, err := data.ReadAt(header, at); err != nil {
-			return
+			return err
 		}
 		b, err := record.ParseHeader(header)
 		if err != nil {
-			return
+			return err
 		}
 		if n := len(f.entries); n == 0 || at-int64(f.entries[n-1].position) >= IndexInterval {
 			f.entries = append(f.entries, indexEntry{uint32(at), b.BaseOffset, highest, f.state.Sequence})
@@ -248,13 +259,15 @@ func (f *file) rebuildLocked() {
 		highest = max(highest, b.MaxTimestamp)
 		at += record.Size(header)
 	}
+	return nil
 }
 
-// search gives the last entry for which before holds, from the first on; the zero entry when there is none.
+// search gives the last entry for which before holds, from the first on; the file's beginning when there is none, or no index
+// for now.
 func (f *file) search(before func(indexEntry) bool) indexEntry {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.loadLocked()
+	_ = f.loadLocked() // without it every batch before is walked over
 	i := sort.Search(len(f.entries), func(i int) bool { return !before(f.entries[i]) }) - 1
 	if i < 0 {
 		return indexEntry{offset: f.state.Base, maxBefore: noTimestamp, sequence: f.state.Sequence}

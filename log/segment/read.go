@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/miracledb/miracledb/internal/errs"
+	"github.com/miracledb/miracledb/internal/vfs"
 	"github.com/miracledb/miracledb/log/record"
 )
 
@@ -351,6 +352,9 @@ func (f *file) batchAt(p []byte, at, size int64) (record.Batch, int64, error) {
 
 func (f *file) readAt(p []byte, at, n int64) ([]byte, error) {
 	data, err := f.data()
+	if vfs.Scarce(err) {
+		return nil, errs.New(errs.Unavailable, "segment %s: %w", f.name(), err)
+	}
 	if err != nil {
 		return nil, errs.New(errs.Corrupt, "segment %s: %w", f.name(), err)
 	}

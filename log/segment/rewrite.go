@@ -165,7 +165,7 @@ func (w *rewriting) finish(s *Store) error {
 		}
 	}
 	if err := vfs.SyncDir(s.opts.FS, s.opts.Dir); err != nil {
-		return fmt.Errorf("segment %s: sync: %w", s.opts.Dir, err)
+		return fmt.Errorf("segment: %w", err)
 	}
 	return nil
 }

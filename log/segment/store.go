@@ -125,6 +125,9 @@ func (s *Store) Append(b Batch) (Place, error) {
 			return Place{}, err
 		}
 	}
+	if err := f.load(); err != nil {
+		return Place{}, err
+	}
 	place := Place{f.state.Base, uint32(s.size)}
 	if err := s.put(b.Bytes); err != nil {
 		return Place{}, err
@@ -208,7 +211,7 @@ func (s *Store) Sync() error {
 	s.dirty = s.dirty[:0]
 	if s.newFiles {
 		if err := vfs.SyncDir(s.opts.FS, s.opts.Dir); err != nil {
-			return fmt.Errorf("segment %s: sync: %w", s.opts.Dir, err)
+			return fmt.Errorf("segment: %w", err)
 		}
 		s.newFiles = false
 	}
