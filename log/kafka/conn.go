@@ -19,6 +19,7 @@ import (
 	"github.com/miracledb/miracledb/internal/clock"
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/internal/limit"
+	"github.com/miracledb/miracledb/log"
 	"github.com/miracledb/miracledb/log/access"
 )
 
@@ -30,7 +31,8 @@ const pipelined = 256
 type answer struct {
 	response kmsg.Response
 	body     net.Buffers
-	oldest   bool // goes out in version 0 whatever the request's (KIP-511)
+	records  []log.Partition // whose records every second buffer of body has
+	oldest   bool            // goes out in version 0 whatever the request's (KIP-511)
 	// token goes out as it is, without a header, when bare is set.
 	token []byte
 	bare  bool
@@ -238,8 +240,7 @@ func (c *conn) write(ctx context.Context) {
 func (c *conn) answer(ctx context.Context, p pending) error {
 	defer func() {
 		c.server.frames.give(p.request.held)
-		c.server.fetches.give(p.request.reading)
-		p.request.borrowed.giveBack(0)
+		p.request.giveBack()
 	}()
 	began := clock.System{}.Now()
 	a, err := p.finish(ctx)
@@ -261,7 +262,7 @@ func (c *conn) answer(ctx context.Context, p pending) error {
 		a.tell(wait)
 		defer c.mute(wait)
 	}
-	err = c.sendAnswer(p, a)
+	err = c.sendAnswer(ctx, p, a)
 	if err == nil && !p.request.bare {
 		version := p.request.version
 		if a.oldest {
@@ -278,7 +279,7 @@ func (c *conn) answer(ctx context.Context, p pending) error {
 // errLast ends a connection after its last answer.
 var errLast = errs.New(errs.Denied, "kafka: that was the last answer")
 
-func (c *conn) sendAnswer(p pending, a answer) error {
+func (c *conn) sendAnswer(ctx context.Context, p pending, a answer) error {
 	if a.bare {
 		return c.sendToken(a.token)
 	}
@@ -291,31 +292,7 @@ func (c *conn) sendAnswer(p pending, a answer) error {
 			a.response.SetVersion(0)
 		}
 	}
-	return c.send(p.request, a)
-}
-
-// send writes one response: length, correlation id, tagged fields of the header in flexible versions, body.
-func (c *conn) send(r *request, a answer) error {
-	head := make([]byte, 8, 512)
-	binary.BigEndian.PutUint32(head[4:], uint32(r.correlation))
-	// The header of ApiVersions is never flexible: the client does not know our versions yet (KIP-511).
-	if r.key != apiVersionsKey && r.version >= apis[r.key].flexible {
-		head = append(head, 0)
-	}
-	if a.response != nil {
-		head = a.response.AppendTo(head)
-	}
-	size := len(head) + a.bytes()
-	binary.BigEndian.PutUint32(head, uint32(size-4))
-	// A client that does not read holds our memory: it may be slow (1 MiB/s), not asleep.
-	c.net.SetWriteDeadline(clock.System{}.Now().Add(stalled + time.Duration(size>>20)*time.Second))
-	if a.body == nil {
-		_, err := c.net.Write(head)
-		return err
-	}
-	buffers := append(net.Buffers{head}, a.body...)
-	_, err := buffers.WriteTo(c.net)
-	return err
+	return c.send(ctx, p.request, a)
 }
 
 // sendToken writes a token of an authentication that has no headers.

@@ -21,7 +21,7 @@ func (s *Server) fetch(ctx context.Context, r *request, q *kmsg.FetchRequest) an
 	f := fetching{server: s, frame: r, request: q, partitions: make([]fetched, 0, len(q.Topics))}
 	if f.session, f.cached, f.code = s.sessions.begin(q); f.code != 0 {
 		q.Topics = nil
-		return answer{body: f.encode(r.version)}
+		return f.encode(r.version)
 	}
 	wanted := f.resolve(r.version)
 	r.borrowed.from = &s.buffers
@@ -91,7 +91,7 @@ func (f *fetching) finish() answer {
 	case f.request.SessionEpoch == firstEpoch && f.request.Version >= 7:
 		f.sessionID = f.server.sessions.create(f.request, f.partitions)
 	}
-	return answer{body: f.encode(f.request.Version)}
+	return f.encode(f.request.Version)
 }
 
 // readCommitted is the isolation level that sees no record of a transaction that has not committed.
@@ -128,9 +128,7 @@ func (f *fetching) resolve(version int16) []log.Partition {
 // read reads every partition from its offset on, until the request's bytes are used up.
 func (f *fetching) read(ctx context.Context) {
 	f.bytes, f.failed = 0, false
-	f.server.fetches.give(f.frame.reading)
-	f.frame.reading = 0
-	f.frame.borrowed.giveBack(0)
+	f.frame.giveBack()
 	maximum := fetchBytes
 	if f.request.MaxBytes > 0 {
 		maximum = min(maximum, int(f.request.MaxBytes))

@@ -2,14 +2,13 @@ package kafka
 
 import (
 	"encoding/binary"
-	"net"
 
 	"github.com/miracledb/miracledb/log"
 )
 
 // encode writes the body of a Fetch response, versions 4 to 17, around the log's own record bytes: kmsg would copy them.
-// A test holds it equal to kmsg's encoding.
-func (f *fetching) encode(version int16) net.Buffers {
+// A test holds it equal to kmsg's encoding. Every second buffer of the body is records.
+func (f *fetching) encode(version int16) answer {
 	e := fetchEncoder{flexible: version >= 12, version: version}
 	e.int32(0) // throttle
 	if version >= 7 {
@@ -40,7 +39,8 @@ func (f *fetching) encode(version int16) net.Buffers {
 		e.tags()
 	}
 	e.tags()
-	return append(e.out, e.b)
+	e.out.body = append(e.out.body, e.b)
+	return e.out
 }
 
 // told counts the topics that the answer has, and the partitions of each topic of the request that it has: a session's answer
@@ -65,8 +65,8 @@ func (f *fetching) told() (topics int, partitions []int) {
 type fetchEncoder struct {
 	version  int16
 	flexible bool
-	b        []byte      // what is being written
-	out      net.Buffers // what is complete
+	b        []byte // what is being written
+	out      answer // what is complete
 }
 
 func (e *fetchEncoder) partition(index int32, p *fetched) {
@@ -87,7 +87,7 @@ func (e *fetchEncoder) partition(index int32, p *fetched) {
 	}
 	e.length(len(p.records))
 	if len(p.records) > 0 {
-		e.out = append(e.out, e.b, p.records)
+		e.out.body, e.out.records = append(e.out.body, e.b, p.records), append(e.out.records, p.partition)
 		e.b = nil
 	}
 	e.tags()

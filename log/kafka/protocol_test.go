@@ -193,7 +193,7 @@ func TestFetchEncoding(t *testing.T) {
 			}
 			a.Topics = append(a.Topics, topic)
 		}
-		if got, want := bytes.Join(f.encode(version), nil), a.AppendTo(nil); !bytes.Equal(got, want) {
+		if got, want := bytes.Join(f.encode(version).body, nil), a.AppendTo(nil); !bytes.Equal(got, want) {
 			t.Errorf("version %d:\n got %x\nwant %x", version, got, want)
 		}
 	}

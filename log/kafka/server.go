@@ -217,7 +217,7 @@ func (s *Server) accept(ctx, answering context.Context, l net.Listener, serving 
 			continue
 		}
 		c := newConn(s, nc)
-		if !s.add(c) {
+		if c.holdLittle() != nil || !s.add(c) {
 			nc.Close()
 			continue
 		}
