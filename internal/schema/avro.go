@@ -1,8 +1,6 @@
 package schema
 
 import (
-	"errors"
-
 	"github.com/hamba/avro/v2"
 
 	"github.com/miracledb/miracledb/internal/errs"
@@ -69,16 +67,4 @@ func plainTypes(v any) any {
 		return out
 	}
 	return v
-}
-
-// avroReads tells why a reader cannot read what a writer wrote.
-func avroReads(reader, writer avro.Schema) []string {
-	// A checker remembers schemas by a fingerprint without defaults, so it serves one pair only.
-	if err := avro.NewSchemaCompatibility().Compatible(reader, writer); err != nil {
-		for cause := errors.Unwrap(err); cause != nil; cause = errors.Unwrap(err) {
-			err = cause
-		}
-		return []string{err.Error()}
-	}
-	return nil
 }

@@ -1,6 +1,9 @@
 package schema
 
-import "fmt"
+import (
+	"context"
+	"fmt"
+)
 
 // Level says which schemas may follow in a subject.
 type Level string
@@ -38,42 +41,48 @@ func (l Level) forward() bool {
 	return l == Forward || l == ForwardTransitive || l == Full || l == FullTransitive
 }
 
-// Follow tells why next may not come after history (oldest first) at a level; none: it may.
-func Follow(l Level, next *Schema, history []*Schema) (faults []string) {
+// Follow tells why next may not come after history (oldest first) at a level; none: it may. Errors: Limit, when that takes
+// more than maxWork; the context's.
+func Follow(ctx context.Context, l Level, next *Schema, history []*Schema) (faults []string, err error) {
 	if l == None || len(history) == 0 {
-		return nil
+		return nil, nil
 	}
 	if !l.transitive() {
 		history = history[len(history)-1:]
 	}
+	w := &work{ctx: ctx, left: maxWork}
 	for i := len(history) - 1; i >= 0 && len(faults) == 0; i-- {
 		if l.backward() {
-			faults = append(faults, why("the new schema cannot read data written with an earlier one", Reads(next, history[i]))...)
+			faults = append(faults, why("the new schema cannot read data written with an earlier one", reads(w, next, history[i]))...)
 		}
 		if l.forward() {
-			faults = append(faults, why("an earlier schema cannot read data written with the new one", Reads(history[i], next))...)
+			faults = append(faults, why("an earlier schema cannot read data written with the new one", reads(w, history[i], next))...)
+		}
+		if w.err != nil {
+			return nil, w.err
 		}
 	}
-	return faults
+	return faults, nil
 }
 
-func why(what string, faults []string) []string {
-	for i := range faults {
-		faults[i] = what + ": " + faults[i]
+func why(what string, faults []fault) []string {
+	out := make([]string, len(faults))
+	for i, f := range faults {
+		out[i] = what + ": " + f.String()
 	}
-	return faults
+	return out
 }
 
-// Reads tells why a reader cannot read what a writer wrote; none: it can.
-func Reads(reader, writer *Schema) []string {
+// reads tells why a reader cannot read what a writer wrote; none: it can. When w.err is set it could not be found out.
+func reads(w *work, reader, writer *Schema) []fault {
 	if reader.Type != writer.Type {
-		return []string{fmt.Sprintf("the types are %s and %s", reader.Type, writer.Type)}
+		return []fault{here(fmt.Sprintf("the types are %s and %s", reader.Type, writer.Type))}
 	}
 	switch reader.Type {
 	case Avro:
-		return avroReads(reader.Avro, writer.Avro)
+		return avroReads(w, reader.Avro, writer.Avro)
 	case Protobuf:
-		return protobufReads(reader.File, writer.File)
+		return protobufReads(w, reader.File, writer.File)
 	}
-	return jsonReads(reader.json, writer.json)
+	return jsonReads(w, reader.json, writer.json)
 }

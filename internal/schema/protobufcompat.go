@@ -9,44 +9,71 @@ import (
 // protobufReads compares files as Confluent does: messages by name, fields by number. A field that is gone is skipped and a
 // new one has its default, so what can go wrong is a number that means something else, a message that is gone, a member of
 // a oneof that is gone, and required fields.
-func protobufReads(reader, writer protoreflect.FileDescriptor) (faults []string) {
+func protobufReads(w *work, reader, writer protoreflect.FileDescriptor) (faults []fault) {
 	if reader.Package() != writer.Package() {
-		return []string{fmt.Sprintf("the packages are %q and %q", reader.Package(), writer.Package())}
+		return []fault{here(fmt.Sprintf("the packages are %q and %q", reader.Package(), writer.Package()))}
 	}
-	return messagesRead(reader.Messages(), writer.Messages())
+	return messagesRead(w, reader.Messages(), writer.Messages())
 }
 
-func messagesRead(reader, writer protoreflect.MessageDescriptors) (faults []string) {
+func messagesRead(work *work, reader, writer protoreflect.MessageDescriptors) (faults []fault) {
+	if !work.spend(reader.Len() + writer.Len()) {
+		return nil
+	}
+	// protocompile's ByName and ByNumber go through a list.
+	byName := make(map[protoreflect.Name]protoreflect.MessageDescriptor, reader.Len())
+	for i := range reader.Len() {
+		byName[reader.Get(i).Name()] = reader.Get(i)
+	}
 	for i := range writer.Len() {
 		w := writer.Get(i)
-		r := reader.ByName(w.Name())
+		r := byName[w.Name()]
 		if r == nil {
-			faults = append(faults, fmt.Sprintf("message %s was removed", w.FullName()))
+			faults = add(faults, here(fmt.Sprintf("message %s was removed", w.FullName())))
 			continue
 		}
-		faults = append(faults, fieldsRead(r, w)...)
-		faults = append(faults, messagesRead(r.Messages(), w.Messages())...)
+		faults = add(faults, fieldsRead(work, r, w)...)
+		faults = add(faults, messagesRead(work, r.Messages(), w.Messages())...)
 	}
 	return faults
 }
 
-func fieldsRead(reader, writer protoreflect.MessageDescriptor) (faults []string) {
+type fieldsByNumber map[protoreflect.FieldNumber]protoreflect.FieldDescriptor
+
+func byNumber(m protoreflect.MessageDescriptor) fieldsByNumber {
+	fields := make(fieldsByNumber, m.Fields().Len())
+	for i := range m.Fields().Len() {
+		fields[m.Fields().Get(i).Number()] = m.Fields().Get(i)
+	}
+	return fields
+}
+
+func fieldsRead(work *work, reader, writer protoreflect.MessageDescriptor) (faults []fault) {
+	if !work.spend(2 * (reader.Fields().Len() + writer.Fields().Len())) {
+		return nil
+	}
+	read, written := byNumber(reader), byNumber(writer)
 	moved := map[protoreflect.OneofDescriptor]int{}
+	for i := range reader.Oneofs().Len() {
+		if o := reader.Oneofs().Get(i); oldMember(o, written) {
+			moved[o] = 1
+		}
+	}
 	for i := range writer.Fields().Len() {
 		w := writer.Fields().Get(i)
-		r := reader.Fields().ByNumber(w.Number())
+		r := read[w.Number()]
 		if r == nil {
 			if realOneof(w) != nil {
-				faults = append(faults, fmt.Sprintf("field %s was removed from a oneof", w.FullName()))
+				faults = add(faults, here(fmt.Sprintf("field %s was removed from a oneof", w.FullName())))
 			}
 			continue
 		}
 		if class(r) != class(w) {
-			faults = append(faults, fmt.Sprintf("field %s (%d) changed from %s to %s", w.FullName(), w.Number(), class(w), class(r)))
+			faults = add(faults, here(fmt.Sprintf("field %s (%d) changed from %s to %s", w.FullName(), w.Number(), class(w), class(r))))
 		}
 		if o := realOneof(r); o != nil && realOneof(w) == nil {
-			if moved[o]++; moved[o] == 2 || oldMember(o, writer) {
-				faults = append(faults, fmt.Sprintf("several fields were moved into oneof %s", o.FullName()))
+			if moved[o]++; moved[o] == 2 {
+				faults = add(faults, here(fmt.Sprintf("several fields were moved into oneof %s", o.FullName())))
 			}
 		}
 	}
@@ -55,25 +82,25 @@ func fieldsRead(reader, writer protoreflect.MessageDescriptor) (faults []string)
 		if r.Cardinality() != protoreflect.Required {
 			continue
 		}
-		if w := writer.Fields().ByNumber(r.Number()); w == nil || w.Cardinality() != protoreflect.Required {
-			faults = append(faults, fmt.Sprintf("field %s is required, and was not", r.FullName()))
+		if w := written[r.Number()]; w == nil || w.Cardinality() != protoreflect.Required {
+			faults = add(faults, here(fmt.Sprintf("field %s is required, and was not", r.FullName())))
 		}
 	}
 	return faults
 }
 
-// realOneof is the oneof of a field, but for the one that "optional" makes.
+// realOneof is the oneof of a field, but for the one that "optional" makes. (protocompile's IsSynthetic goes through all fields.)
 func realOneof(f protoreflect.FieldDescriptor) protoreflect.OneofDescriptor {
-	if o := f.ContainingOneof(); o != nil && !o.IsSynthetic() {
+	if o := f.ContainingOneof(); o != nil && !f.HasOptionalKeyword() {
 		return o
 	}
 	return nil
 }
 
 // oldMember reports whether a oneof of the reader has a member that was in a oneof of the writer already.
-func oldMember(o protoreflect.OneofDescriptor, writer protoreflect.MessageDescriptor) bool {
+func oldMember(o protoreflect.OneofDescriptor, written fieldsByNumber) bool {
 	for i := range o.Fields().Len() {
-		if w := writer.Fields().ByNumber(o.Fields().Get(i).Number()); w != nil && realOneof(w) != nil {
+		if w := written[o.Fields().Get(i).Number()]; w != nil && realOneof(w) != nil {
 			return true
 		}
 	}

@@ -60,8 +60,8 @@ func TestReads(t *testing.T) {
 			`{"$ref":"#/definitions/m","definitions":{"m":{"type":"object","properties":{"n":{"$ref":"#/definitions/m"}}}}}`, true},
 		{JSON, `{"not":{"type":"string"}}`, `{"not":{"type":"string"}}`, true}, {JSON, `{}`, `{"not":{"type":"string"}}`, false},
 	} {
-		faults := Reads(parse(t, c.typ, c.now), parse(t, c.typ, c.old))
-		if (len(faults) == 0) != c.ok {
+		faults, err := Follow(t.Context(), Backward, parse(t, c.typ, c.now), []*Schema{parse(t, c.typ, c.old)})
+		if (len(faults) == 0) != c.ok || err != nil {
 			t.Errorf("%s\n  reading what was written with\n%s: %v, want ok=%v", c.now, c.old, faults, c.ok)
 		}
 	}
@@ -79,8 +79,8 @@ func TestFollow(t *testing.T) {
 		ok    bool
 	}{{None, three, true}, {Backward, two, true}, {BackwardTransitive, three, false}, {Backward, one, false}, {Forward, three, true},
 		{ForwardTransitive, three, true}, {Full, three, false}, {FullTransitive, two, false}} {
-		if faults := Follow(c.level, c.next, []*Schema{one, two}); (len(faults) == 0) != c.ok {
-			t.Errorf("%s %s: %v", c.level, c.next.Text, faults)
+		if faults, err := Follow(t.Context(), c.level, c.next, []*Schema{one, two}); (len(faults) == 0) != c.ok || err != nil {
+			t.Errorf("%s %s: %v %v", c.level, c.next.Text, faults, err)
 		}
 	}
 }
@@ -121,8 +121,8 @@ func FuzzParse(f *testing.F) {
 			if err != nil || !again.Same(s, false) {
 				t.Fatalf("%s: the text %q of %q is another schema: %v", typ, s.Text, text, err)
 			}
-			if faults := Reads(s, again); typ != JSON && len(faults) > 0 {
-				t.Fatalf("%s: %q does not read itself: %v", typ, text, faults)
+			if faults, err := Follow(t.Context(), Full, s, []*Schema{again}); typ != JSON && len(faults) > 0 || err != nil {
+				t.Fatalf("%s: %q does not read itself: %v %v", typ, text, faults, err)
 			}
 		}
 	})

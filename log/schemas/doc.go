@@ -14,5 +14,7 @@
 // of for ever: its records are what the bytes of other topics mean, and are kept as long as those can be read again. So
 // Writer(id, position), the schema of an id that was registered before an append, is a function of the log.
 //
+// Schemas are read and compared without a lock, of what was read under it (basis); a write happens only if that is still so.
+//
 // The package deliberately knows no HTTP (connectors/registry) and no relation (sql/ingest).
 package schemas

@@ -2,11 +2,13 @@ package schemas
 
 import (
 	"context"
+	"errors"
 	"math"
 	"slices"
 	"strings"
 	"unicode"
 
+	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/internal/schema"
 )
 
@@ -24,29 +26,50 @@ type Proposal struct {
 	Normalize bool
 }
 
-// parse reads a proposal; its references get their numbers (-1 is the newest version).
-func (s *state) parse(p *Proposal) (*schema.Schema, error) {
+// basis is what a decision about a proposal rests on: gathered under the lock, worked on outside of it, and looked at again
+// before something is written.
+type basis struct {
+	mode     Mode
+	level    schema.Level
+	versions []*Version // of the subject, by number, the deleted ones too
+	refs     []Reference
+	uses     []*Content // what refs mean
+}
+
+// basis gathers it; the references get their numbers (-1 is the newest version).
+func (s *state) basis(name string, p *Proposal) (*basis, error) {
 	if !p.Type.Known() {
 		return nil, refuse(CodeInvalidSchema, "Invalid schema type %s", p.Type)
 	}
 	if len(p.References) > maxReferences {
 		return nil, refuse(CodeInvalidSchema, "%d references, over the limit of %d", len(p.References), maxReferences)
 	}
-	refs := slices.Clone(p.References)
-	var imports []schema.Import
-	for i := range refs {
-		v := s.version(refs[i].Subject, refs[i].Version)
+	b := &basis{mode: s.modeOf(name), level: s.levelOf(name), versions: slices.Clone(s.live(name, true)), refs: slices.Clone(p.References)}
+	for i, r := range b.refs {
+		v := s.version(r.Subject, r.Version)
 		if v == nil {
-			return nil, refuse(CodeInvalidSchema, "Invalid schema: no schema reference found for subject \"%s\" and version %d", refs[i].Subject, refs[i].Version)
+			return nil, refuse(CodeInvalidSchema, "Invalid schema: no schema reference found for subject \"%s\" and version %d", r.Subject, r.Version)
 		}
-		refs[i].Version = v.Number
-		used, err := v.Schema()
-		if err != nil {
-			return nil, refuse(CodeInvalidSchema, "Invalid schema: reference %q: %v", refs[i].Name, err)
-		}
-		imports = append(imports, schema.Import{Name: refs[i].Name, Schema: used})
+		b.refs[i].Version = v.Number
+		b.uses = append(b.uses, v.Content)
 	}
-	p.References = refs
+	return b, nil
+}
+
+func (b *basis) equal(o *basis) bool {
+	return b.mode == o.mode && b.level == o.level && slices.Equal(b.versions, o.versions) && slices.Equal(b.refs, o.refs) && slices.Equal(b.uses, o.uses)
+}
+
+// parse reads a proposal.
+func (b *basis) parse(p *Proposal) (*schema.Schema, error) {
+	var imports []schema.Import
+	for i, u := range b.uses {
+		used, err := u.Schema()
+		if err != nil {
+			return nil, refuse(CodeInvalidSchema, "Invalid schema: reference %q: %v", b.refs[i].Name, err)
+		}
+		imports = append(imports, schema.Import{Name: b.refs[i].Name, Schema: used})
+	}
 	x, err := schema.Parse(p.Type, p.Text, imports)
 	if err != nil {
 		return nil, refuse(CodeInvalidSchema, "Invalid schema of type %s: %v", p.Type, err)
@@ -57,6 +80,41 @@ func (s *state) parse(p *Proposal) (*schema.Schema, error) {
 		}
 	}
 	return x, nil
+}
+
+// same finds the version that has a schema; the newest of several.
+func (b *basis) same(p *Proposal, x *schema.Schema, deleted bool) *Version {
+	for _, v := range slices.Backward(b.versions) {
+		if v.Deleted && !deleted || v.Type != p.Type || !slices.Equal(v.References, b.refs) {
+			continue
+		}
+		if old, err := v.Schema(); err == nil && old.Same(x, p.Normalize) {
+			return v
+		}
+	}
+	return nil
+}
+
+// follow tells why a schema may not come next.
+func (s *Store) follow(ctx context.Context, b *basis, x *schema.Schema) ([]string, error) {
+	var history []*schema.Schema
+	for _, v := range b.versions {
+		if v.Deleted {
+			continue
+		}
+		if old, err := v.Schema(); err == nil { // what cannot be read cannot be broken
+			history = append(history, old)
+		}
+	}
+	return s.compared(ctx, b.level, x, history)
+}
+
+func (s *Store) compared(ctx context.Context, l schema.Level, x *schema.Schema, history []*schema.Schema) ([]string, error) {
+	faults, err := s.compare(ctx, l, x, history)
+	if errs.Is(err, errs.Limit) {
+		return nil, refuse(CodeInvalidSchema, "Whether the schema may follow earlier ones cannot be decided at compatibility level %s: %v", l, err)
+	}
+	return faults, err
 }
 
 // version gives a live version; -1 is the newest. nil: none.
@@ -73,53 +131,56 @@ func (s *state) version(name string, number int32) *Version {
 	return nil
 }
 
-// same finds a version of a subject that has a schema; the newest of several.
-func (s *state) same(name string, p *Proposal, x *schema.Schema, deleted bool) *Version {
-	sub := s.subjects[name]
-	if sub == nil {
-		return nil
-	}
-	for _, v := range slices.Backward(sub.versions) {
-		if v.Deleted && !deleted || v.Type != p.Type || !slices.Equal(v.References, p.References) {
-			continue
-		}
-		if old, err := v.Schema(); err == nil && old.Same(x, p.Normalize) {
-			return v
-		}
-	}
-	return nil
-}
+// errMoved says that what a decision rests on is another one by now.
+var errMoved = errors.New("the subject has changed meanwhile")
 
-// Register gives the version of a subject that has a schema, writing it when there is none.
-func (s *Store) Register(ctx context.Context, name string, p Proposal) (out *Version, err error) {
+// Register gives the version of a subject that has a schema, writing it when there is none. Schemas are read and compared
+// while others read and write; when the subject changes meanwhile, it is done anew.
+func (s *Store) Register(ctx context.Context, name string, p Proposal) (*Version, error) {
 	if err := checkSubject(name); err != nil {
 		return nil, err
 	}
-	err = s.write(ctx, func(st *state) ([]entry, error) {
-		p := p
-		mode := st.modeOf(name)
-		if mode == ReadOnly || mode == ReadOnlyOverride {
-			return nil, refuse(CodeOperationNotPermitted, "Subject %s is in read-only mode", name)
+	for {
+		v, err := s.register(ctx, name, p)
+		if !errors.Is(err, errMoved) {
+			return v, err
 		}
-		if (p.ID > 0) != (mode == Import) {
-			if p.ID > 0 {
-				return nil, refuse(CodeOperationNotPermitted, "Subject %s is not in import mode", name)
-			}
-			return nil, refuse(CodeOperationNotPermitted, "Subject %s is in import mode", name)
-		}
-		x, err := st.parse(&p)
+	}
+}
+
+func (s *Store) register(ctx context.Context, name string, p Proposal) (out *Version, err error) {
+	b, err := s.basis(ctx, name, &p)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.takes(name, &p); err != nil {
+		return nil, err
+	}
+	x, err := b.parse(&p)
+	if err != nil {
+		return nil, err
+	}
+	if out = b.same(&p, x, false); out != nil && (p.ID == 0 || p.ID == out.ID && (p.Number <= 0 || p.Number == out.Number)) {
+		return out, nil
+	}
+	if b.mode != Import {
+		faults, err := s.follow(ctx, b, x)
 		if err != nil {
 			return nil, err
 		}
-		if out = st.same(name, &p, x, false); out != nil && (p.ID == 0 || p.ID == out.ID && (p.Number <= 0 || p.Number == out.Number)) {
-			return nil, nil
+		if len(faults) > 0 {
+			return nil, refuse(CodeIncompatible, "Schema being registered is incompatible with an earlier schema for subject \"%s\", details: %s", name, strings.Join(faults, "; "))
 		}
-		if mode != Import {
-			if faults := st.follow(name, x, ""); len(faults) > 0 {
-				return nil, refuse(CodeIncompatible, "Schema being registered is incompatible with an earlier schema for subject \"%s\", details: %s", name, strings.Join(faults, "; "))
-			}
+	}
+	err = s.write(ctx, func(st *state) ([]entry, error) {
+		now, err := st.basis(name, &p)
+		if err != nil {
+			return nil, err
 		}
-		if out, err = st.propose(name, &p, x); err != nil {
+		if !now.equal(b) {
+			return nil, errMoved
+		}
+		if out, err = st.propose(name, &p, b.refs, x); err != nil {
 			return nil, err
 		}
 		e, err := schemaEntry(out, false)
@@ -131,14 +192,37 @@ func (s *Store) Register(ctx context.Context, name string, p Proposal) (out *Ver
 	return out, nil
 }
 
+// basis gathers what the topic says now.
+func (s *Store) basis(ctx context.Context, name string, p *Proposal) (*basis, error) {
+	st, done, err := s.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	return st.basis(name, p)
+}
+
+// takes refuses what the subject's mode does not take.
+func (b *basis) takes(name string, p *Proposal) error {
+	switch {
+	case b.mode == ReadOnly || b.mode == ReadOnlyOverride:
+		return refuse(CodeOperationNotPermitted, "Subject %s is in read-only mode", name)
+	case p.ID > 0 && b.mode != Import:
+		return refuse(CodeOperationNotPermitted, "Subject %s is not in import mode", name)
+	case p.ID == 0 && b.mode == Import:
+		return refuse(CodeOperationNotPermitted, "Subject %s is in import mode", name)
+	}
+	return nil
+}
+
 // propose gives a new version its id and number.
-func (s *state) propose(name string, p *Proposal, x *schema.Schema) (*Version, error) {
+func (s *state) propose(name string, p *Proposal, refs []Reference, x *schema.Schema) (*Version, error) {
 	last := int32(0)
 	if sub := s.subjects[name]; sub != nil && len(sub.versions) > 0 {
 		last = sub.versions[len(sub.versions)-1].Number
 	}
-	v := &Version{Content: &Content{ID: s.maxID + 1, Type: p.Type, Text: x.Text, References: p.References}, Subject: name, Number: last + 1}
-	known := s.byText[textKey(p.Type, x.Text, p.References)]
+	v := &Version{Content: &Content{ID: s.maxID + 1, Type: p.Type, Text: x.Text, References: refs}, Subject: name, Number: last + 1}
+	known := s.byText[textKey(p.Type, x.Text, refs)]
 	if p.ID == 0 {
 		if known != nil {
 			v.Content = known
@@ -147,7 +231,7 @@ func (s *state) propose(name string, p *Proposal, x *schema.Schema) (*Version, e
 		}
 		return v, nil
 	}
-	if c := s.contents[p.ID]; c != nil && (c.Type != p.Type || c.Text != x.Text || !slices.Equal(c.References, p.References)) {
+	if c := s.contents[p.ID]; c != nil && (c.Type != p.Type || c.Text != x.Text || !slices.Equal(c.References, refs)) {
 		return nil, refuse(CodeOperationNotPermitted, "Overwrite new schema with id %d is not permitted.", p.ID)
 	}
 	v.Content.ID = p.ID
@@ -160,74 +244,48 @@ func (s *state) propose(name string, p *Proposal, x *schema.Schema) (*Version, e
 	return v, nil
 }
 
-// follow tells why a schema may not come next in a subject; level "": the subject's.
-func (s *state) follow(name string, x *schema.Schema, level schema.Level) []string {
-	sub := s.subjects[name]
-	if sub == nil {
-		return nil
-	}
-	var history []*schema.Schema
-	for _, v := range sub.versions {
-		if v.Deleted {
-			continue
-		}
-		if old, err := v.Schema(); err == nil { // what cannot be read cannot be broken
-			history = append(history, old)
-		}
-	}
-	if level == "" {
-		level = s.levelOf(name)
-	}
-	return schema.Follow(level, x, history)
-}
-
 // Latest stands for the newest version of a subject.
 const Latest = -1
 
 // Check tells why a schema may not follow a version of a subject (0: all that its level looks at; Latest). Without any version
 // everything may.
 func (s *Store) Check(ctx context.Context, name string, number int32, p Proposal) (faults []string, err error) {
-	st, done, err := s.read(ctx)
+	b, err := s.basis(ctx, name, &p)
 	if err != nil {
 		return nil, err
 	}
-	defer done()
-	x, err := st.parse(&p)
+	x, err := b.parse(&p)
 	if err != nil {
 		return nil, err
 	}
 	if number == 0 {
-		return st.follow(name, x, ""), nil
+		return s.follow(ctx, b, x)
 	}
-	if st.subjects[name] == nil {
-		return nil, refuse(CodeSubjectNotFound, "Subject '%s' not found.", name)
-	}
-	v := st.version(name, number)
-	if v == nil {
-		return nil, refuse(CodeVersionNotFound, "Version %d not found.", number)
+	v, err := s.Version(ctx, name, number, false)
+	if err != nil {
+		return nil, err
 	}
 	old, err := v.Schema()
 	if err != nil {
 		return nil, refuse(CodeInvalidSchema, "Version %d cannot be read: %v", number, err)
 	}
-	return schema.Follow(st.levelOf(name), x, []*schema.Schema{old}), nil
+	return s.compared(ctx, b.level, x, []*schema.Schema{old})
 }
 
 // Find gives the version of a subject that has a schema.
 func (s *Store) Find(ctx context.Context, name string, p Proposal, deleted bool) (*Version, error) {
-	st, done, err := s.read(ctx)
+	b, err := s.basis(ctx, name, &p)
 	if err != nil {
 		return nil, err
 	}
-	defer done()
-	if len(st.live(name, deleted)) == 0 {
+	if !slices.ContainsFunc(b.versions, func(v *Version) bool { return deleted || !v.Deleted }) {
 		return nil, refuse(CodeSubjectNotFound, "Subject '%s' not found.", name)
 	}
-	x, err := st.parse(&p)
+	x, err := b.parse(&p)
 	if err != nil {
 		return nil, err
 	}
-	if v := st.same(name, &p, x, deleted); v != nil {
+	if v := b.same(&p, x, deleted); v != nil {
 		return v, nil
 	}
 	return nil, refuse(CodeSchemaNotFound, "Schema not found")

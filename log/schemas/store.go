@@ -8,6 +8,7 @@ import (
 
 	"github.com/miracledb/miracledb/internal/clock"
 	"github.com/miracledb/miracledb/internal/errs"
+	"github.com/miracledb/miracledb/internal/schema"
 	"github.com/miracledb/miracledb/log"
 	"github.com/miracledb/miracledb/log/record"
 )
@@ -28,6 +29,8 @@ type Store struct {
 	o Options
 	// writing is held from the decision of a write until it is durable: ids and versions are given one after another.
 	writing chan struct{}
+	// compare is schema.Follow: it may take a while, and is never called with a lock held.
+	compare func(context.Context, schema.Level, *schema.Schema, []*schema.Schema) ([]string, error)
 	mu      struct {
 		sync.RWMutex
 		*state
@@ -38,7 +41,7 @@ type Store struct {
 
 // New makes a store. What the topic holds is read when something is asked.
 func New(o Options) *Store {
-	s := &Store{o: o, writing: make(chan struct{}, 1)}
+	s := &Store{o: o, writing: make(chan struct{}, 1), compare: schema.Follow}
 	s.mu.state = newState()
 	return s
 }
