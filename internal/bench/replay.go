@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/binary"
 	"io"
+	"maps"
 	"net"
 	"slices"
 	"sync/atomic"
@@ -23,6 +24,7 @@ const (
 	replayConnections = 2
 	replayInFlight    = 5        // requests of one connection: as many as Kafka's own producer has
 	replayBatch       = 16 << 10 // batch.size of Kafka's own producer
+	drainConnections  = 2
 )
 
 // replaying says what a lean producer sends: ready-made batches, one to each partition in a request, so that its own work
@@ -179,8 +181,28 @@ func checkProduced(answer []byte) error {
 }
 
 // drain fetches a topic from its start to the offsets in ends with as little work of its own as can be, and gives the bytes of
-// record batches.
-func drain(ctx context.Context, address, topic string, ends []int64) (bytes int64, err error) {
+// record batches. Each of its connections reads a share of the partitions: while one takes an answer apart, the broker writes
+// another.
+func drain(ctx context.Context, address, topic string, ends []int64) (int64, error) {
+	var bytes atomic.Int64
+	g, ctx := errgroup.WithContext(ctx)
+	for i := range drainConnections {
+		share := map[int32]int64{}
+		for p := i; p < len(ends); p += drainConnections {
+			share[int32(p)] = ends[p]
+		}
+		g.Go(func() error {
+			n, err := drainSome(ctx, address, topic, share)
+			bytes.Add(n)
+			return err
+		})
+	}
+	err := g.Wait()
+	return bytes.Load(), err
+}
+
+// drainSome fetches partitions from their start to the offsets in left, on a connection of its own.
+func drainSome(ctx context.Context, address, topic string, left map[int32]int64) (bytes int64, err error) {
 	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return 0, err
@@ -189,40 +211,37 @@ func drain(ctx context.Context, address, topic string, ends []int64) (bytes int6
 	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
 	defer stop()
 	r := bufio.NewReaderSize(c, 1<<20)
-	next := make([]int64, len(ends))
+	next := map[int32]int64{}
 	var answer []byte
-	for {
+	for len(left) > 0 {
 		q := kmsg.NewPtrFetchRequest()
 		q.Version, q.MaxWaitMillis, q.MinBytes, q.MaxBytes, q.SessionEpoch = 11, 500, 1, 50<<20, -1
 		t := kmsg.NewFetchRequestTopic()
 		t.Topic = topic
-		for i := range ends {
-			if next[i] < ends[i] {
-				p := kmsg.NewFetchRequestTopicPartition()
-				p.Partition, p.FetchOffset, p.PartitionMaxBytes, p.CurrentLeaderEpoch = int32(i), next[i], 10<<20, -1
-				t.Partitions = append(t.Partitions, p)
-			}
-		}
-		if len(t.Partitions) == 0 {
-			return bytes, nil
+		for i := range left {
+			p := kmsg.NewFetchRequestTopicPartition()
+			p.Partition, p.FetchOffset, p.PartitionMaxBytes, p.CurrentLeaderEpoch = i, next[i], 10<<20, -1
+			t.Partitions = append(t.Partitions, p)
 		}
 		q.Topics = append(q.Topics, t)
 		if _, err := c.Write(kmsg.NewRequestFormatter(kmsg.FormatterClientID("drain")).AppendRequest(nil, q, 0)); err != nil {
-			return 0, err
+			return bytes, err
 		}
 		if answer, err = readFrame(r, answer); err != nil {
-			return 0, err
+			return bytes, err
 		}
 		got, err := takeFetched(answer, next)
 		if err != nil {
-			return 0, err
+			return bytes, err
 		}
 		bytes += got
+		maps.DeleteFunc(left, func(i int32, end int64) bool { return next[i] >= end })
 	}
+	return bytes, nil
 }
 
 // takeFetched moves next behind the batches of an answer.
-func takeFetched(answer []byte, next []int64) (bytes int64, err error) {
+func takeFetched(answer []byte, next map[int32]int64) (bytes int64, err error) {
 	a := kmsg.NewPtrFetchResponse()
 	a.Version = 11
 	if err := a.ReadFrom(answer[4:]); err != nil {
