@@ -175,7 +175,8 @@ type Log interface {
 	Bounds(p Partition) (Bounds, error)
 
 	// Aborted lists the aborted transactions with records from offset from to before to: readers of committed records leave
-	// those out.
+	// those out. It is asked after Bounds, with to no higher than Stable, and before what it is asked for is read: compaction
+	// takes the records out, and then their transactions are forgotten.
 	Aborted(p Partition, from, to int64) []AbortedTxn
 
 	// OffsetForTime gives the first offset whose record has a timestamp at or after ms (Unix milliseconds) and that

@@ -71,6 +71,7 @@ type applier struct {
 		sync.Mutex
 		tasks       []task
 		checkpoints []*checkpoint
+		cleaned     map[log.Partition]cleaned
 		ended       bool
 		clean       bool
 	}
@@ -179,13 +180,16 @@ func (a *applier) runTasks() {
 	}
 }
 
-// replace puts a compacted file in the place of the ones that it was made of.
-func (a *applier) replace(ctx context.Context, store *segment.Store, r *segment.Rewritten, cleaned int64) error {
-	return a.do(ctx, func() error {
-		a.given = append(a.given, store.Replace(r, cleaned)...)
+// replace puts a compacted file in the place of the ones that it was made of. ok is false when they are the Store's no more.
+func (a *applier) replace(ctx context.Context, store *segment.Store, r *segment.Rewritten, cleaned int64) (ok bool, err error) {
+	err = a.do(ctx, func() error {
+		var gone segment.Retired
+		gone, ok = store.Replace(r, cleaned)
+		a.given = append(a.given, gone...)
 		a.removals.Add(1)
 		return nil
 	})
+	return ok, err
 }
 
 // thin puts a thinned file of the commit index in the place of the ones that it was made of.
@@ -405,10 +409,9 @@ func (a *applier) save(c *checkpoint) error {
 	if err := a.commits.Sync(); err != nil {
 		return err
 	}
-	if x, _ := a.keys.get(log.Partition{}); x != nil {
-		if err := x.Sync(); err != nil {
-			return err
-		}
+	trimmed, err := a.keys.sync()
+	if err != nil {
+		return err
 	}
 	s := snapshot{journal: c.place, pins: a.pins.all(), commits: a.commits.State(), segments: map[log.Partition]segment.State{}}
 	for p, store := range a.stores {
@@ -420,6 +423,7 @@ func (a *applier) save(c *checkpoint) error {
 		return err
 	}
 	a.number++
+	a.noteCleaned(&s, trimmed)
 	if err := a.journal.Release(c.place); err != nil {
 		return err
 	}
@@ -434,6 +438,37 @@ func (a *applier) save(c *checkpoint) error {
 	}
 	a.thinned = nil
 	return a.purge(gone)
+}
+
+// cleaned says that neither the segments of a partition nor its part of the key index, nil: it has none, have anything of an
+// aborted transaction that ended below an offset. No restart goes back behind that.
+type cleaned struct {
+	below int64
+	keys  *keyed
+}
+
+// noteCleaned remembers up to where compaction has come in the snapshot that was saved.
+func (a *applier) noteCleaned(s *snapshot, trimmed map[log.Partition]keys.Mark) {
+	all := map[log.Partition]cleaned{}
+	for p, st := range s.segments {
+		one := cleaned{below: st.Cleaned}
+		if _, one.keys = a.keys.get(p); one.keys != nil {
+			one.below = min(one.below, trimmed[p].Clean)
+		}
+		if one.below > 0 {
+			all[p] = one
+		}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.mu.cleaned = all
+}
+
+// cleanedTo gives what the last snapshot of this run has of cleaned partitions.
+func (a *applier) cleanedTo() map[log.Partition]cleaned {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.mu.cleaned
 }
 
 // retire gives up the segments below the starts of their partitions that nobody who holds a pin has to see. Replay moves

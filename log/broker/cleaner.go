@@ -46,6 +46,9 @@ func (c *cleaner) pass(ctx context.Context) error {
 	if err := c.compact(ctx); err != nil {
 		return err
 	}
+	if err := c.forget(ctx); err != nil {
+		return err
+	}
 	if err := c.thin(ctx); err != nil {
 		return err
 	}

@@ -82,10 +82,14 @@ func (c *cleaner) compactPartition(ctx context.Context, t *log.Topic, p log.Part
 		if i == len(groups)-1 {
 			clean = r.upTo // not before: a round that is cut short is begun again
 		}
-		if err := c.broker.applier.replace(ctx, store, rewritten, clean); err != nil {
+		ok, err := c.broker.applier.replace(ctx, store, rewritten, clean)
+		if err != nil {
 			return err
 		}
 		c.broker.requestCheckpoint()
+		if !ok {
+			return nil // retention came in between, and one of the files may be left as it was
+		}
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package broker
 
 import (
 	"encoding/binary"
-	"slices"
 
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/log"
@@ -25,6 +24,7 @@ const (
 	eventTxnJoined  eventKind = 3
 	eventTxnOffsets eventKind = 4
 	eventProperties eventKind = 5
+	eventForgotten  eventKind = 6
 )
 
 // producerIDsGiven allocates all producer ids below it.
@@ -43,7 +43,7 @@ type startMoved struct {
 func (m startMoved) apply(s *state) {
 	if p := s.partitions[m.partition]; p != nil {
 		p.start = min(max(p.start, m.start), p.next)
-		p.aborted = slices.DeleteFunc(p.aborted, func(a abortedTxn) bool { return a.last < p.start })
+		p.forgetAborted(p.start)
 	}
 }
 
@@ -52,6 +52,26 @@ func (m startMoved) kind() eventKind { return eventStart }
 func (m startMoved) encode(e *encoder) {
 	e.partition(m.partition)
 	e.int(m.start)
+}
+
+// abortedForgotten lets the aborted transactions of a partition go whose markers stand below an offset: compaction has
+// taken their records out.
+type abortedForgotten struct {
+	partition log.Partition
+	below     int64
+}
+
+func (f abortedForgotten) apply(s *state) {
+	if p := s.partitions[f.partition]; p != nil {
+		p.forgetAborted(f.below)
+	}
+}
+
+func (f abortedForgotten) kind() eventKind { return eventForgotten }
+
+func (f abortedForgotten) encode(e *encoder) {
+	e.partition(f.partition)
+	e.int(f.below)
 }
 
 // encodeEvents gives the items of a journal payload that are the events.
@@ -92,6 +112,8 @@ func decodeEvent(p []byte) (event, []byte, error) {
 	switch eventKind(p[1]) {
 	case eventStart:
 		ev = startMoved{d.partition(), d.int()}
+	case eventForgotten:
+		ev = abortedForgotten{d.partition(), d.int()}
 	case eventTxn:
 		ev = txnChanged{decodeTxnHeader(&d)}
 	case eventTxnJoined:

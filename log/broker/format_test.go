@@ -190,7 +190,7 @@ func FuzzBody(f *testing.F) {
 		{Partition: log.Partition{Topic: log.TopicID{1}}, Batch: []byte("batch"), Records: 1},
 	}}
 	f.Add(encodeAppend([]byte{bodyVersion}, kindAppend, &e, e.Batches))
-	f.Add(encodeItem([]byte{bodyVersion}, newEvents(producerIDsGiven(1000), startMoved{log.Partition{Topic: log.TopicID{1}, Index: 2}, 7}, propertiesChanged{{"a", []byte("x")}, {"b", nil}})))
+	f.Add(encodeItem([]byte{bodyVersion}, newEvents(producerIDsGiven(1000), startMoved{log.Partition{Topic: log.TopicID{1}, Index: 2}, 7}, abortedForgotten{log.Partition{Topic: log.TopicID{1}}, 9}, propertiesChanged{{"a", []byte("x")}, {"b", nil}})))
 	f.Fuzz(func(t *testing.T, p []byte) {
 		size := 0
 		err := decodeBody(p, func(kind byte, e log.Entry, _ event) error {

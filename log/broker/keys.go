@@ -2,7 +2,6 @@ package broker
 
 import (
 	"context"
-	"math"
 	"sync"
 	"time"
 
@@ -148,6 +147,19 @@ func (k *keyIndex) unbuilt() map[log.Partition]*keyed {
 		}
 	}
 	return out
+}
+
+// sync makes the index durable, and gives the marks that it then has.
+func (k *keyIndex) sync() (map[log.Partition]keys.Mark, error) {
+	x, _ := k.get(log.Partition{})
+	if x == nil {
+		return nil, nil
+	}
+	marks, err := x.Built()
+	if err != nil {
+		return nil, err
+	}
+	return marks, x.Sync()
 }
 
 func (k *keyIndex) close() error {
@@ -317,7 +329,6 @@ func (b *Broker) KeyOffsets(ctx context.Context, p log.Partition, key []byte, be
 		return nil, err
 	}
 	name := keys.NameOf(key)
-	pending := b.sequence.pendingKeys(p, name) // before the index is read: what leaves it stands there
 	bounds, err := b.Bounds(p)
 	if err != nil {
 		return nil, err
@@ -325,7 +336,9 @@ func (b *Broker) KeyOffsets(ctx context.Context, p log.Partition, key []byte, be
 	if below < 0 || below > bounds.Stable {
 		below = bounds.Stable
 	}
-	aborted := record.AbortedOf(b.Aborted(p, 0, math.MaxInt64))
+	// Before their entries are read, as log.Log wants it; what is pending comes before the index, where it goes.
+	aborted := record.AbortedOf(b.Aborted(p, 0, below))
+	pending := b.sequence.pendingKeys(p, name)
 	var out []int64
 	for e, err := range newestFirst(pending, x.Newest(p, name, below)) {
 		if err != nil {

@@ -400,8 +400,18 @@ func (b *Broker) Aborted(p log.Partition, from, to int64) (out []log.AbortedTxn)
 	if ps == nil {
 		return nil
 	}
-	begin := sort.Search(len(ps.aborted), func(i int) bool { return ps.aborted[i].last >= from })
-	for _, a := range ps.aborted[begin:] {
+	rest := ps.aborted[sort.Search(len(ps.aborted), func(i int) bool { return ps.aborted[i].last >= from }):]
+	n := 0 // counted first: there may be many, and few that are asked for
+	for i := range rest {
+		if rest[i].first < to {
+			n++
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	out = make([]log.AbortedTxn, 0, n)
+	for _, a := range rest {
 		if a.first < to {
 			out = append(out, log.AbortedTxn{Producer: a.producer, First: a.first, Last: a.last})
 		}

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"sort"
 
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/log"
@@ -187,6 +188,13 @@ func (s *state) takeTxn(p *partitionState, pt *part, offset int64) {
 		if t := s.txnOf[pt.producer.id]; t != nil {
 			t.last = s.sequence
 		}
+	}
+}
+
+// forgetAborted lets the aborted transactions go that ended below an offset, and the memory that they took.
+func (p *partitionState) forgetAborted(below int64) {
+	if n := sort.Search(len(p.aborted), func(i int) bool { return p.aborted[i].last >= below }); n > 0 {
+		p.aborted = slices.Clone(p.aborted[n:])
 	}
 }
 

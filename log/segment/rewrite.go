@@ -171,15 +171,15 @@ func (w *rewriting) finish(s *Store) error {
 }
 
 // Replace puts the file in the place of the ones that it was made of, and gives those; cleaned is the offset up to which
-// the partition is clean. When any of them has gone meanwhile the file itself is given up. It belongs to the appending
-// goroutine.
-func (s *Store) Replace(r *Rewritten, cleaned int64) Retired {
+// the partition is clean. When any of them has gone meanwhile ok is false, and the file itself is given up. It belongs to the
+// appending goroutine.
+func (s *Store) Replace(r *Rewritten, cleaned int64) (gone Retired, ok bool) {
 	s.mu.Lock()
 	at := slices.Index(s.mu.segments, r.old[0])
 	if at < 0 || at+len(r.old) > len(s.mu.segments) || !slices.Equal(s.mu.segments[at:at+len(r.old)], r.old) {
 		s.mu.Unlock()
 		r.new.release()
-		return Retired{r.new}
+		return Retired{r.new}, false
 	}
 	s.mu.segments = slices.Concat(s.mu.segments[:at], []*file{r.new}, s.mu.segments[at+len(r.old):])
 	s.mu.cleaned = max(s.mu.cleaned, cleaned)
@@ -188,5 +188,5 @@ func (s *Store) Replace(r *Rewritten, cleaned int64) Retired {
 	}
 	s.mu.Unlock()
 	s.forget(r.old)
-	return r.old
+	return r.old, true
 }
