@@ -9,6 +9,7 @@ from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 protocol, assignor, bootstrap = sys.argv[1:]
 deadline = time.time() + 50
 seen = {}
+read = {}  # by member: the partitions that it has read from
 events = {}
 admin = AdminClient({"bootstrap.servers": bootstrap})
 
@@ -41,6 +42,7 @@ def wait(what, members, done):
             m = c.poll(0.02)
             if m is not None and m.error() is None:
                 seen[m.value()] = seen.get(m.value(), 0) + 1
+                read.setdefault(c, set()).add((m.topic(), m.partition()))
 
 
 def create(topic, partitions):
@@ -63,8 +65,12 @@ def counts(group, topic, *sizes, instances=(None, None)):
 # Both read, nothing twice; new partitions reach them; one leaves, the other goes on where it had committed.
 create("t", 4)
 produce("t", 100, 0)
-a, b = counts("g", "t", 2, 2)
-wait("first records", [a, b], lambda: len(seen) == 100)
+# Each has found its place everywhere before the next rebalance: librdkafka 2.16 forgets a timer of the search for the first
+# offset when a rebalance interrupts it, and reads the partition from its start again when that goes off.
+a = member("g", ["t"], "g0")
+wait("first records", [a], lambda: len(seen) == 100)
+b = member("g", ["t"], "g1")
+wait("assignment of 2, 2", [a, b], lambda: len(has(a)) == len(has(b)) == 2 and set(has(b)) <= read.get(b, set()))
 admin.create_partitions([NewPartitions("t", 6)])["t"].result(10)
 wait("new partitions", [a, b], lambda: sorted((len(has(a)), len(has(b)))) == [3, 3])
 produce("t", 100, 100)
