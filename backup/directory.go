@@ -234,15 +234,15 @@ func (d *Directory) wrap(doing, name string, err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, syscall.ENOSPC):
+		return errs.New(errs.Unavailable, "%s %s: %w", doing, name, err).
+			WithHint("The disk of %s is full: free some space, or prune the repository.", d.URL())
 	case errors.As(err, &known):
 		return err
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return errs.New(errs.Canceled, "%s %s of %s: %w", doing, name, d.URL(), err)
 	case errors.Is(err, os.ErrNotExist):
 		return errs.New(errs.NotFound, "%s has no object %s: %w", d.URL(), name, err)
-	case errors.Is(err, syscall.ENOSPC):
-		return errs.New(errs.Unavailable, "%s %s: %w", doing, name, err).
-			WithHint("The disk of %s is full: free some space, or prune the repository.", d.URL())
 	}
 	return errs.New(errs.Unavailable, "%s %s of %s: %w", doing, name, d.URL(), err)
 }

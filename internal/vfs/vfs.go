@@ -65,7 +65,7 @@ func SyncDir(fs FS, dir string) error {
 		err = cerr
 	}
 	if err != nil {
-		return errs.New(errs.Unavailable, "%s: sync failed, restart to recover: %w", dir, err)
+		return errs.New(errs.Unavailable, "%s: sync failed: %w", dir, err)
 	}
 	return nil
 }
