@@ -141,7 +141,7 @@ func TestTransactionsAreRefused(t *testing.T) {
 	s := nodetest.Start(t)
 	c := s.Connect(t)
 	nodetest.Exec(t, c, `CREATE TABLE strict (id bigint PRIMARY KEY) WITH (on_fault = 'refuse')`)
-	nodetest.Exec(t, c, `CREATE TABLE lax (id bigint PRIMARY KEY)`)
+	nodetest.Exec(t, c, `CREATE TABLE lax (id bigint PRIMARY KEY)`, "SET miracledb.read = 'latest'")
 	k, err := kgo.NewClient(kgo.SeedBrokers(s.Kafka), kgo.TransactionalID("x"))
 	if err != nil {
 		t.Fatal(err)

@@ -69,17 +69,17 @@ func TestExternalForeign(t *testing.T) {
 	round(commits, "committed", 2)
 	produce(plain, "raw", 0, "", "behind")
 	produce(plain, "clicks", 0, "", `{"page":"behind","ms":1}`)
-	eventually(t, c, "SELECT * FROM per_page ORDER BY page", "behind|1") // past the records of open transactions
-	eventually(t, c, "SELECT _value FROM raw ORDER BY _offset", "first") // as far as Kafka's committed reads go
+	nodetest.Eventually(t, c, "SELECT * FROM per_page ORDER BY page", "behind|1") // past the records of open transactions
+	nodetest.Eventually(t, c, "SELECT _value FROM raw ORDER BY _offset", "first") // as far as Kafka's committed reads go
 	if err := aborts.EndTransaction(context.Background(), kgo.TryAbort); err != nil {
 		t.Fatal(err)
 	}
 	if err := commits.EndTransaction(context.Background(), kgo.TryCommit); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, c, "SELECT _value FROM raw ORDER BY _offset", "first\ncommitted\nbehind")
-	eventually(t, c, "SELECT * FROM per_page ORDER BY page", "behind|1\ncommitted|1")
-	eventually(t, c, "SELECT * FROM pages ORDER BY id", "2|committed")
+	nodetest.Eventually(t, c, "SELECT _value FROM raw ORDER BY _offset", "first\ncommitted\nbehind")
+	nodetest.Eventually(t, c, "SELECT * FROM per_page ORDER BY page", "behind|1\ncommitted|1")
+	nodetest.Eventually(t, c, "SELECT * FROM pages ORDER BY id", "2|committed")
 
 	const wrongKey = `the record's key is not the row's canonical key "7"`
 	produce(plain, "pages", home("7"), "7", `{"id":7,"title":"right"}`)
@@ -87,20 +87,20 @@ func TestExternalForeign(t *testing.T) {
 	produce(plain, "pages", home("7"), "", `{"id":7,"title":"no key"}`)
 	elsewhere := (home("7") + 1) % 3
 	produce(plain, "pages", elsewhere, "7", `{"id":7,"title":"elsewhere"}`)
-	eventually(t, c, "SELECT reason, _key FROM pages__rejected ORDER BY reason, _key",
+	nodetest.Eventually(t, c, "SELECT reason, _key FROM pages__rejected ORDER BY reason, _key",
 		fmt.Sprintf("the record stands in partition %d: of 3 partitions its key belongs in %d|7\n", elsewhere, home("7"))+wrongKey+"|{\"id\":7}\n"+wrongKey+"|")
-	eventually(t, c, "SELECT * FROM pages ORDER BY id", "2|committed\n7|right")
+	nodetest.Eventually(t, c, "SELECT * FROM pages ORDER BY id", "2|committed\n7|right")
 	nodetest.Exec(t, c, "UPDATE pages SET title = 'ours' WHERE id = 7", "DELETE FROM pages WHERE id = 2")
 	const want = "7|ours"
-	eventually(t, c, "SELECT * FROM pages", want)
+	nodetest.Eventually(t, c, "SELECT * FROM pages", want)
 
 	// Another directory computes the same from the cluster.
 	s.Stop(t)
 	again := nodetest.StartWith(t, node.Config{Brokers: []string{brokers}, Cluster: node.Cluster{Name: "orders"}})
 	d := again.Connect(t)
-	eventually(t, d, "SELECT * FROM pages", want)
-	eventually(t, d, "SELECT count(*) FROM pages__rejected", "3")
-	eventually(t, d, "SELECT _value FROM raw ORDER BY _offset", "first\ncommitted\nbehind")
+	nodetest.Eventually(t, d, "SELECT * FROM pages", want)
+	nodetest.Eventually(t, d, "SELECT count(*) FROM pages__rejected", "3")
+	nodetest.Eventually(t, d, "SELECT _value FROM raw ORDER BY _offset", "first\ncommitted\nbehind")
 
 	// So does a node of its own from a backup.
 	store := backup.NewDirectory(vfs.Default, filepath.Join(t.TempDir(), "repository"))
@@ -112,9 +112,9 @@ func TestExternalForeign(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := nodetest.StartOn(t, restored).Connect(t)
-	eventually(t, e, "SELECT * FROM pages", want)
-	eventually(t, e, "SELECT count(*) FROM pages__rejected", "3")
-	eventually(t, e, "SELECT _value FROM raw ORDER BY _offset", "first\ncommitted\nbehind")
+	nodetest.Eventually(t, e, "SELECT * FROM pages", want)
+	nodetest.Eventually(t, e, "SELECT count(*) FROM pages__rejected", "3")
+	nodetest.Eventually(t, e, "SELECT _value FROM raw ORDER BY _offset", "first\ncommitted\nbehind")
 	again.Stop(t)
 
 	// A directory of this database is no other's.

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/miracledb/miracledb/backup"
@@ -20,19 +19,6 @@ import (
 	"github.com/miracledb/miracledb/internal/vfs"
 	"github.com/miracledb/miracledb/log"
 )
-
-// eventually waits until a query gives what is wanted.
-func eventually(t *testing.T, c *pgx.Conn, query, want string) {
-	t.Helper()
-	var got string
-	for range 600 {
-		if got = nodetest.Text(t, c, query); got == want {
-			return
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	t.Fatalf("%s gives\n%s\nwant\n%s", query, got, want)
-}
 
 // Over a real Kafka: what a stock client produces there is in the views, SQL writes beside it, a kill loses and doubles
 // nothing, and a second node fences the first.
@@ -72,8 +58,8 @@ func TestExternalLog(t *testing.T) {
 	}
 	produce("pages", "b", `{"id":"b","title":"changed"}`)
 	produce("pages", "c", `{"id":"c","title":"third"}`)
-	eventually(t, c, "SELECT * FROM per_page ORDER BY page", "a|101|201\nb|100|300")
-	eventually(t, c, "SELECT * FROM pages ORDER BY id", "a|first\nb|changed\nc|third")
+	nodetest.Eventually(t, c, "SELECT * FROM per_page ORDER BY page", "a|101|201\nb|100|300")
+	nodetest.Eventually(t, c, "SELECT * FROM pages ORDER BY id", "a|first\nb|changed\nc|third")
 	nodetest.Exec(t, c, "BEGIN", "UPDATE pages SET title = 'ours' WHERE id = 'c'", "INSERT INTO clicks VALUES ('c', 9)", "COMMIT")
 
 	// Killed while others produce, and started again: nothing is missing and nothing twice.
@@ -83,8 +69,8 @@ func TestExternalLog(t *testing.T) {
 	}
 	p = nodetest.StartProcess(t, dir, brokers)
 	c = p.Connect(t)
-	eventually(t, c, "SELECT * FROM per_page ORDER BY page", "a|101|201\nb|150|350\nc|1|9")
-	eventually(t, c, "SELECT * FROM pages ORDER BY id", "a|first\nb|changed\nc|ours")
+	nodetest.Eventually(t, c, "SELECT * FROM per_page ORDER BY page", "a|101|201\nb|150|350\nc|1|9")
+	nodetest.Eventually(t, c, "SELECT * FROM pages ORDER BY id", "a|first\nb|changed\nc|ours")
 	if got := nodetest.Text(t, c, "SELECT count(*), sum(ms) FROM clicks"); got != "252|560" {
 		t.Fatalf("clicks %s", got)
 	}
@@ -92,13 +78,13 @@ func TestExternalLog(t *testing.T) {
 	// A node on another directory has everything from the cluster, and the first one ends.
 	second := nodetest.StartWith(t, node.Config{Brokers: []string{brokers}})
 	d := second.Connect(t)
-	eventually(t, d, "SELECT * FROM per_page ORDER BY page", "a|101|201\nb|150|350\nc|1|9")
+	nodetest.Eventually(t, d, "SELECT * FROM per_page ORDER BY page", "a|101|201\nb|150|350\nc|1|9")
 	if _, err := c.Exec(t.Context(), "INSERT INTO pages VALUES ('z', 'zombie')"); err == nil {
 		t.Fatal("the first node has written after the second came")
 	}
 	nodetest.Exec(t, d, "INSERT INTO pages VALUES ('d', 'fourth')")
 	want := "a|first\nb|changed\nc|ours\nd|fourth"
-	eventually(t, d, "SELECT * FROM pages ORDER BY id", want)
+	nodetest.Eventually(t, d, "SELECT * FROM pages ORDER BY id", want)
 
 	// A backup of it becomes a node of its own.
 	store := backup.NewDirectory(vfs.Default, filepath.Join(t.TempDir(), "repository"))
@@ -110,8 +96,8 @@ func TestExternalLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := nodetest.StartOn(t, restored).Connect(t)
-	eventually(t, e, "SELECT * FROM pages ORDER BY id", want)
-	eventually(t, e, "SELECT * FROM per_page ORDER BY page", "a|101|201\nb|150|350\nc|1|9")
+	nodetest.Eventually(t, e, "SELECT * FROM pages ORDER BY id", want)
+	nodetest.Eventually(t, e, "SELECT * FROM per_page ORDER BY page", "a|101|201\nb|150|350\nc|1|9")
 }
 
 // A node that is fenced ends with an error that says so, though nobody writes through it.

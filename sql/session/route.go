@@ -224,7 +224,8 @@ func (s *Session) byRow(ctx context.Context, r *route, args []row.Value) (rows, 
 	return &rowRows{rs, src}, nil
 }
 
-// version gives the version that a statement must read; nil when the newest rows of tables will do.
+// version gives the version that a statement must read; nil when the newest rows of tables will do: with miracledb.read = latest
+// once they have everything that was durable when the statement began.
 func (s *Session) version(ctx context.Context, r *route) (*views.Held[*version.Version], error) {
 	if s.tx != nil && s.block && s.tx.Isolation != txn.ReadCommitted {
 		if s.pinned == nil {
@@ -237,6 +238,9 @@ func (s *Session) version(ctx context.Context, r *route) (*views.Held[*version.V
 		return s.pinned.Retain(), nil
 	}
 	if !r.views && !r.columns {
+		if s.latest() {
+			return nil, s.db.o.Applied(ctx, s.db.o.Log.End())
+		}
 		return nil, nil
 	}
 	h, err := s.acquire(ctx, r.views)
@@ -253,7 +257,7 @@ func (s *Session) version(ctx context.Context, r *route) (*views.Held[*version.V
 // after everything that was durable when the statement began.
 func (s *Session) acquire(ctx context.Context, withViews bool) (*views.Held[*version.Version], error) {
 	at := s.seen
-	if mode, _ := s.settings.get("miracledb.read"); !withViews || mode == "latest" {
+	if !withViews || s.latest() {
 		at = s.db.o.Log.End()
 	}
 	// What the statement was planned against may be newer than what the session has read.
@@ -265,6 +269,12 @@ func (s *Session) acquire(ctx context.Context, withViews bool) (*views.Held[*ver
 		s.seen = h.Value.At
 	}
 	return h, err
+}
+
+// latest reports whether reads wait for what others have been told is durable.
+func (s *Session) latest() bool {
+	mode, _ := s.settings.get("miracledb.read")
+	return mode == "latest"
 }
 
 // following fails when a view that is read has stopped: its rows are old, and nobody would see that.

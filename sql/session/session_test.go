@@ -49,18 +49,6 @@ func produce(t *testing.T, s *nodetest.Server, topic string, records ...[2]strin
 	}
 }
 
-func eventually(t *testing.T, c *pgx.Conn, query, want string) {
-	t.Helper()
-	got := ""
-	for range 100 {
-		if got = nodetest.Text(t, c, query); got == want {
-			return
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	t.Fatalf("%s\ngot  %q\nwant %q", query, got, want)
-}
-
 func TestViewFollowsWrites(t *testing.T) {
 	c := nodetest.Start(t).Connect(t)
 	nodetest.Exec(t, c, "CREATE TABLE orders (id int PRIMARY KEY, customer text, amount int)",
@@ -100,8 +88,8 @@ func TestRejectedRecords(t *testing.T) {
 		[2]string{"", "{\"id\":6,\"v\":\"\xff\"}"},
 		[2]string{"1", ``},
 		[2]string{"", `{"id":7,"v":"later","n":3,"u":1,"other":true}`})
-	eventually(t, c, "SELECT id, v, n, u FROM t ORDER BY id", "2|no key|2|\n7|later|3|1")
-	eventually(t, c, "SELECT count(*) FROM t__rejected", "5")
+	nodetest.Eventually(t, c, "SELECT id, v, n, u FROM t ORDER BY id", "2|no key|2|\n7|later|3|1")
+	nodetest.Eventually(t, c, "SELECT count(*) FROM t__rejected", "5")
 	if got := nodetest.Text(t, c, "SELECT _offset, _value FROM t__rejected ORDER BY _offset LIMIT 2"); got != "2|not json\n3|{\"id\":3,\"n\":1}" {
 		t.Fatal(got)
 	}
@@ -112,7 +100,7 @@ func TestRawTopicThenSchema(t *testing.T) {
 	s := nodetest.Start(t)
 	c := s.Connect(t)
 	produce(t, s, "clicks", [2]string{"a", `{"page":"/","ms":5}`}, [2]string{"", `broken`})
-	eventually(t, c, `SELECT _key, _value, _partition, _offset FROM clicks ORDER BY 4`, "a|{\"page\":\"/\",\"ms\":5}|0|0\n|broken|0|1")
+	nodetest.Eventually(t, c, `SELECT _key, _value, _partition, _offset FROM clicks ORDER BY 4`, "a|{\"page\":\"/\",\"ms\":5}|0|0\n|broken|0|1")
 	nodetest.Exec(t, c, "CREATE TABLE clicks (page text, ms int) WITH (append_only)",
 		"CREATE MATERIALIZED VIEW pages AS SELECT page, count(*) n FROM clicks GROUP BY page")
 	if got := nodetest.Text(t, c, "SELECT * FROM clicks"); got != "/|5" {
@@ -122,7 +110,7 @@ func TestRawTopicThenSchema(t *testing.T) {
 		t.Fatalf("its rejected records: %q", got)
 	}
 	produce(t, s, "clicks", [2]string{"", `{"page":"/","ms":6}`})
-	eventually(t, c, "SELECT * FROM pages", "/|2")
+	nodetest.Eventually(t, c, "SELECT * FROM pages", "/|2")
 }
 
 func TestConcurrentWritesMVCC(t *testing.T) {
@@ -295,12 +283,12 @@ func TestTableWithoutKey(t *testing.T) {
 	nodetest.Exec(t, c, "CREATE TABLE t (a int, b text)", "INSERT INTO t VALUES (1, 'x'), (1, 'x'), (2, 'y')",
 		"CREATE MATERIALIZED VIEW v AS SELECT a, count(*) n FROM t GROUP BY a")
 	produce(t, s, "t", [2]string{"", `{"a":1,"b":"k"}`})
-	eventually(t, c, "SELECT * FROM v ORDER BY a", "1|3\n2|1")
+	nodetest.Eventually(t, c, "SELECT * FROM v ORDER BY a", "1|3\n2|1")
 	nodetest.Exec(t, c, "UPDATE t SET a = 3 WHERE b = 'x'", "DELETE FROM t WHERE a = 2")
 	if got := nodetest.Text(t, c, "SELECT * FROM t ORDER BY a, b"); got != "1|k\n3|x\n3|x" {
 		t.Fatal(got)
 	}
-	eventually(t, c, "SELECT * FROM v ORDER BY a", "1|1\n3|2")
+	nodetest.Eventually(t, c, "SELECT * FROM v ORDER BY a", "1|1\n3|2")
 }
 
 // Records without any key each make a row, however they are batched, and the same rows after a replay.
@@ -312,7 +300,7 @@ func TestKeylessRecordsOfSeveralBatches(t *testing.T) {
 	for range 3 {
 		produce(t, s, "t", [2]string{"", `{"a":1}`}, [2]string{"", `{"a":2}`})
 	}
-	eventually(t, c, "SELECT a, count(*) FROM t GROUP BY a ORDER BY a", "1|3\n2|3")
+	nodetest.Eventually(t, c, "SELECT a, count(*) FROM t GROUP BY a ORDER BY a", "1|3\n2|3")
 	before := nodetest.Text(t, c, "SELECT _rowid, at FROM t ORDER BY 1")
 	_ = c.Close(t.Context())
 	s.Stop(t)

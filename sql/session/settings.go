@@ -79,7 +79,7 @@ var settingList = []setting{
 	{name: "ssl", value: "off", fixed: true},
 	{name: "wal_level", value: "logical", fixed: true},
 	// miracledb.read: session (own writes are seen, nobody waits for strangers) or latest (what anyone was told is
-	// durable is seen in views too).
+	// durable is seen, in tables and views).
 	{name: "miracledb.read", value: "session", check: oneOf("session", "latest")},
 	// miracledb.route: auto, or the executor that must answer: row, analytic.
 	{name: "miracledb.route", value: "auto", check: oneOf("auto", "row", "analytic")},

@@ -110,18 +110,18 @@ func TestKafkaTransactions(t *testing.T) {
 	}
 	all := "SELECT (SELECT count(*) FROM a) || ' ' || (SELECT coalesce(sum(v), 0) FROM a) || ' ' || (SELECT coalesce(sum(v), 0) FROM b) || ' ' || (SELECT count(*) FROM e)"
 	transfer(1, 10, true)
-	eventually(t, c, all, "1 10 -10 1")
+	nodetest.Eventually(t, c, all, "1 10 -10 1")
 	transfer(2, 5, false)
 	transfer(1, 11, true)
-	eventually(t, c, all, "1 11 -11 2")
-	eventually(t, c, "SELECT a || ' ' || b FROM sums", "11 -11")
+	nodetest.Eventually(t, c, all, "1 11 -11 2")
+	nodetest.Eventually(t, c, "SELECT a || ' ' || b FROM sums", "11 -11")
 	other := s.Connect(t)
 	nodetest.Exec(t, other, "BEGIN", "UPDATE a SET v = v + 100 WHERE id = 1")
 	transfer(1, 12, true)
 	if _, err := other.Exec(t.Context(), "COMMIT"); code(err) != "40001" {
 		t.Errorf("the commit over a produced row: %v", err)
 	}
-	eventually(t, c, all, "1 12 -12 3")
+	nodetest.Eventually(t, c, all, "1 12 -12 3")
 	// Records produced before the schema: what was aborted, or goes on, is no row.
 	for _, commit := range []bool{true, false, true} {
 		if err := p.BeginTransaction(); err != nil {
@@ -136,9 +136,9 @@ func TestKafkaTransactions(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, c, "SELECT count(*) FROM late", "6")
+	nodetest.Eventually(t, c, "SELECT count(*) FROM late", "6")
 	nodetest.Exec(t, c, "CREATE TABLE past (v int) WITH (append_only, topic = 'late')")
-	eventually(t, c, "SELECT count(*) FROM past", "6")
+	nodetest.Eventually(t, c, "SELECT count(*) FROM past", "6")
 }
 
 // A topic may begin within a batch: read raw it is without the records that were deleted. A schema takes whole appends, as one that
@@ -160,7 +160,27 @@ func TestSchemaOverCutTopic(t *testing.T) {
 	if _, err := s.Log.(*broker.Broker).DeleteRecords(t.Context(), p, 1); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, c, "SELECT string_agg(_value, ' ' ORDER BY _offset) FROM cut", `{"v":2} {"v":3} {"v":1} {"v":2} {"v":3}`)
+	nodetest.Eventually(t, c, "SELECT string_agg(_value, ' ' ORDER BY _offset) FROM cut", `{"v":2} {"v":3} {"v":1} {"v":2} {"v":3}`)
 	nodetest.Exec(t, c, "CREATE TABLE past (v int) WITH (append_only, topic = 'cut')")
-	eventually(t, c, "SELECT string_agg(v::text, ' ' ORDER BY v) FROM past", "1 1 2 2 3 3")
+	nodetest.Eventually(t, c, "SELECT string_agg(v::text, ' ' ORDER BY v) FROM past", "1 1 2 2 3 3")
+}
+
+// With miracledb.read = latest a table shows every record that Kafka has acknowledged, as views and the analytical engine do.
+func TestLatestReadsTables(t *testing.T) {
+	s := nodetest.Start(t)
+	c := s.Connect(t)
+	nodetest.Exec(t, c, "CREATE TABLE t (id int PRIMARY KEY)", "SET miracledb.read = 'latest'", "SET miracledb.route = 'row'")
+	k, err := kgo.NewClient(kgo.SeedBrokers(s.Kafka))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.Close()
+	for i := range 200 {
+		if err := k.ProduceSync(t.Context(), &kgo.Record{Topic: "t", Value: fmt.Appendf(nil, `{"id": %d}`, i)}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		if got := nodetest.Text(t, c, fmt.Sprintf("SELECT id FROM t WHERE id = %d", i)); got != fmt.Sprint(i) {
+			t.Fatalf("record %d is not there: %q", i, got)
+		}
+	}
 }

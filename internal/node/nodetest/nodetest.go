@@ -156,6 +156,19 @@ func Text(t testing.TB, c *pgx.Conn, query string) string {
 	return out
 }
 
+// Eventually waits until a query gives what is wanted: what Kafka has acknowledged is durable, and soon applied.
+func Eventually(t testing.TB, c *pgx.Conn, query, want string) {
+	t.Helper()
+	var got string
+	for range 600 {
+		if got = Text(t, c, query); got == want {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Fatalf("%s gives\n%s\nwant\n%s", query, got, want)
+}
+
 // TextErr is Text for queries that may fail.
 func TextErr(ctx context.Context, c *pgx.Conn, query string) (string, error) {
 	results, err := c.PgConn().Exec(ctx, query).ReadAll()
