@@ -9,7 +9,6 @@ from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 protocol, assignor, bootstrap = sys.argv[1:]
 deadline = time.time() + 50
 seen = {}
-read = {}  # by member: the partitions that it has read from
 events = {}
 admin = AdminClient({"bootstrap.servers": bootstrap})
 
@@ -42,7 +41,6 @@ def wait(what, members, done):
             m = c.poll(0.02)
             if m is not None and m.error() is None:
                 seen[m.value()] = seen.get(m.value(), 0) + 1
-                read.setdefault(c, set()).add((m.topic(), m.partition()))
 
 
 def create(topic, partitions):
@@ -62,19 +60,19 @@ def counts(group, topic, *sizes, instances=(None, None)):
     return a, b
 
 
-# Both read, nothing twice; new partitions reach them; one leaves, the other goes on where it had committed.
+# Both read; new partitions reach them; one leaves, the other goes on where it had committed.
 create("t", 4)
 produce("t", 100, 0)
-# Each has found its place everywhere before the next rebalance: librdkafka 2.16 forgets a timer of the search for the first
-# offset when a rebalance interrupts it, and reads the partition from its start again when that goes off.
-a = member("g", ["t"], "g0")
-wait("first records", [a], lambda: len(seen) == 100)
-b = member("g", ["t"], "g1")
-wait("assignment of 2, 2", [a, b], lambda: len(has(a)) == len(has(b)) == 2 and set(has(b)) <= read.get(b, set()))
+a, b = counts("g", "t", 2, 2)
+wait("first records", [a, b], lambda: len(seen) == 100)
 admin.create_partitions([NewPartitions("t", 6)])["t"].result(10)
 wait("new partitions", [a, b], lambda: sorted((len(has(a)), len(has(b)))) == [3, 3])
 produce("t", 100, 100)
 wait("second records", [a, b], lambda: len(seen) == 200)
+# librdkafka 2.16 forgets the timer of a search for the first offset that a rebalance interrupts, and reads the partition from its
+# start again when that goes off, half a second later ("timed offset query for offset BEGINNING in state active").
+lapsed = time.time() + 0.7
+wait("end of such timers", [a, b], lambda: time.time() > lapsed)
 for c in (a, b):
     try:
         c.commit(asynchronous=False)
@@ -82,13 +80,14 @@ for c in (a, b):
         if "NO_OFFSET" not in str(e):
             sys.exit(f"commit: {e}")
 a.close()
+seen.clear()
 wait("takeover", [b], lambda: len(has(b)) == 6)
 produce("t", 100, 200)
-wait("third records", [b], lambda: len(seen) == 300)
+third = {f"t {i}".encode(): 1 for i in range(200, 300)}
+wait("third records", [b], lambda: third.keys() <= seen.keys())
 b.close()
-twice = {v: n for v, n in seen.items() if n > 1 and int(v.split()[1]) >= 100}
-if twice:
-    sys.exit(f"seen twice: {twice}")
+if seen != third:
+    sys.exit(f"seen again: { {v: n for v, n in seen.items() if third.get(v) != n} }")
 
 # A static member goes and comes back: it has its partitions again, and the other hears nothing.
 a, b = counts("static", "t", 3, 3, instances=("i0", "i1"))
