@@ -314,6 +314,31 @@ func TestStoresApart(t *testing.T) {
 	}
 }
 
+// Rows and a change of their table's columns that are applied together are rows of the old shape and of the new one.
+func TestRowsBeforeAlter(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	s := nodetest.StartOn(t, dir)
+	nodetest.Exec(t, s.Connect(t), "CREATE TABLE t (id int PRIMARY KEY, v int)", "CREATE MATERIALIZED VIEW sums AS SELECT v % 3 AS g, count(*) AS n FROM t GROUP BY 1",
+		"INSERT INTO t SELECT x, x FROM generate_series(1, 9) x", "UPDATE t SET v = v + 1", "ALTER TABLE t ADD COLUMN w int DEFAULT 7", "UPDATE t SET w = v WHERE id < 3",
+		"BEGIN", "DELETE FROM t WHERE id = 9", "ALTER TABLE t ADD COLUMN x text", "INSERT INTO t (id, v, x) VALUES (10, 1, 'x')", "COMMIT")
+	s.Stop(t)
+	for _, store := range []string{"tables", "views", "columnar", "circuits", "engine"} {
+		if err := os.RemoveAll(filepath.Join(dir, store)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := nodetest.StartOn(t, dir).Connect(t)
+	for _, route := range []string{"row", "analytic"} {
+		nodetest.Exec(t, c, "SET miracledb.route = '"+route+"'")
+		if got := nodetest.Text(t, c, "SELECT count(*), sum(v), max(x) FROM t"); got != "9|45|x" {
+			t.Errorf("%s: %s", route, got)
+		}
+	}
+	if got := sorted(nodetest.Text(t, c, "SELECT * FROM sums")); got != "0|3\n1|3\n2|3" {
+		t.Errorf("%q", got)
+	}
+}
+
 func copyTree(t *testing.T, from, to string) {
 	t.Helper()
 	if err := os.CopyFS(to, os.DirFS(from)); err != nil {

@@ -52,7 +52,8 @@ func (a *applier) next(ctx context.Context) ([]*tick, error) {
 	return ticks, nil
 }
 
-// cut is the number of entries in the next tick: up to a forced cut, and a tick ends with a change of the catalog.
+// cut is the number of entries in the next tick: up to a forced cut. A change of the catalog is a tick of its own: the rows of a
+// tick are all of one shape.
 func (a *applier) cut(entries []log.Entry) int {
 	for len(a.cuts) > 0 && !a.pos.Less(a.cuts[0]) {
 		a.cuts = a.cuts[1:]
@@ -63,7 +64,7 @@ func (a *applier) cut(entries []log.Entry) int {
 		}
 		for _, b := range entries[i].Batches {
 			if b.Partition.Topic == log.CatalogTopicID {
-				return i + 1
+				return max(i, 1)
 			}
 		}
 	}
