@@ -1,6 +1,7 @@
 package schemas
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math"
@@ -217,31 +218,39 @@ func (b *basis) takes(name string, p *Proposal) error {
 
 // propose gives a new version its id and number.
 func (s *state) propose(name string, p *Proposal, refs []Reference, x *schema.Schema) (*Version, error) {
-	last := int32(0)
-	if sub := s.subjects[name]; sub != nil && len(sub.versions) > 0 {
-		last = sub.versions[len(sub.versions)-1].Number
-	}
-	v := &Version{Content: &Content{ID: s.maxID + 1, Type: p.Type, Text: x.Text, References: refs}, Subject: name, Number: last + 1}
-	known := s.byText[textKey(p.Type, x.Text, refs)]
-	if p.ID == 0 {
-		if known != nil {
-			v.Content = known
-		} else if s.maxID == math.MaxInt32 || last == math.MaxInt32 {
-			return nil, refuse(CodeOperationNotPermitted, "There are no ids left")
+	number := p.Number
+	if number <= 0 {
+		last := int32(0)
+		if sub := s.subjects[name]; sub != nil && len(sub.versions) > 0 {
+			last = sub.versions[len(sub.versions)-1].Number
 		}
-		return v, nil
+		if last == math.MaxInt32 {
+			return nil, refuse(CodeOperationNotPermitted, "Subject %s has a version %d: there is no number after it", name, last)
+		}
+		number = last + 1
+	} else if s.version(name, number) != nil {
+		return nil, refuse(CodeOperationNotPermitted, "Version %d of subject %s exists with another schema", number, name)
 	}
-	if c := s.contents[p.ID]; c != nil && (c.Type != p.Type || c.Text != x.Text || !slices.Equal(c.References, refs)) {
+	v := &Version{Subject: name, Number: number}
+	if p.ID == 0 {
+		if v.Content = s.byText[textKey(p.Type, x.Text, refs)]; v.Content != nil {
+			return v, nil
+		}
+	} else if c := s.contents[p.ID]; c != nil && (c.Type != p.Type || c.Text != x.Text || !slices.Equal(c.References, refs)) {
 		return nil, refuse(CodeOperationNotPermitted, "Overwrite new schema with id %d is not permitted.", p.ID)
 	}
-	v.Content.ID = p.ID
-	if p.Number > 0 {
-		v.Number = p.Number
-		if s.version(name, p.Number) != nil {
-			return nil, refuse(CodeOperationNotPermitted, "Version %d of subject %s exists with another schema", p.Number, name)
+	v.Content = &Content{ID: cmp.Or(p.ID, s.nextID()), Type: p.Type, Text: x.Text, References: refs}
+	return v, nil
+}
+
+// nextID is the id after the largest; once somebody has imported the largest that there is, the smallest that was never given.
+func (s *state) nextID() int32 {
+	id := s.maxID
+	if id == math.MaxInt32 {
+		for id = 0; s.contents[id+1] != nil; id++ { // 2^31 contents would need a terabyte
 		}
 	}
-	return v, nil
+	return id + 1
 }
 
 // Latest stands for the newest version of a subject.

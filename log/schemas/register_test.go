@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -186,5 +187,86 @@ func TestComparisonsThatTakeTooLong(t *testing.T) {
 	}
 	if vs, err := s.Versions(t.Context(), "s", Which{}); err != nil || len(vs) != 1 {
 		t.Errorf("versions: %v %v", vs, err)
+	}
+}
+
+// Whoever imports the largest id takes no id from others: they get the smallest that was never given. Confluent's registry gives
+// 1 next, and from then on "an ID that is already in use".
+func TestTheLargestIDIsImported(t *testing.T) {
+	s, ctx := open(t), t.Context()
+	one := register(t, s, "one", avroRecord(plain))
+	mode := func(m Mode) {
+		t.Helper()
+		if _, err := s.SetMode(ctx, "imported", m, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	imported := func(id int32, fields string) error {
+		p := avroRecord(fields)
+		p.ID = id
+		_, err := s.Register(ctx, "imported", p)
+		return err
+	}
+	mode(Import)
+	for id, fields := range map[int32]string{3: withDefault, math.MaxInt32: otherType} {
+		if err := imported(id, fields); err != nil {
+			t.Fatal(err)
+		}
+	}
+	seen := map[int32]bool{one.ID: true, 3: true, math.MaxInt32: true}
+	for i, want := range []int32{2, 4, 5} {
+		name := "new" + strings.Repeat("x", i)
+		v := register(t, s, name, avroRecord(`{"name":"`+name+`","type":"int"}`))
+		if v.ID != want || seen[v.ID] {
+			t.Errorf("%s has id %d, want %d", name, v.ID, want)
+		}
+		seen[v.ID] = true
+		if found, err := s.Version(ctx, name, Latest, false); err != nil || found.ID != v.ID {
+			t.Errorf("%s afterwards: %+v %v", name, found, err)
+		}
+	}
+	var r *Refusal
+	if err := imported(2, plain); !errors.As(err, &r) || r.Code != CodeOperationNotPermitted {
+		t.Errorf("an import with an id that was given: %v", err)
+	}
+	mode("")
+	if v := register(t, s, "imported", avroRecord(`{"name":"z","type":"int","default":1}`)); v.ID != 6 {
+		t.Errorf("the next id is %d", v.ID)
+	}
+	if v := register(t, s, "again", avroRecord(otherType)); v.ID != math.MaxInt32 {
+		t.Errorf("the same schema has the ids %d and %d", v.ID, math.MaxInt32)
+	}
+}
+
+// A subject whose last version has the largest number takes no more, whether the schema is known elsewhere or not, or imported.
+func TestTheLargestVersionIsImported(t *testing.T) {
+	s, ctx := open(t), t.Context()
+	register(t, s, "o", avroRecord(withDefault))
+	for _, m := range []Mode{Import, ""} {
+		if _, err := s.SetMode(ctx, "s", m, false); err != nil {
+			t.Fatal(err)
+		}
+		for i, fields := range []string{plain, withDefault, plain + `,{"name":"c","type":"int","default":0}`} {
+			p := avroRecord(fields)
+			if m == Import {
+				p.ID = int32(i + 10)
+			}
+			if i == 0 && m == Import {
+				p.Number = math.MaxInt32
+				register(t, s, "s", p)
+				continue
+			}
+			v, err := s.Register(ctx, "s", p)
+			var r *Refusal
+			if i == 0 && err == nil && v.Number == math.MaxInt32 {
+				continue
+			}
+			if !errors.As(err, &r) || r.Code != CodeOperationNotPermitted {
+				t.Errorf("mode %q, schema %d: %+v %v", m, i, v, err)
+			}
+		}
+	}
+	if vs, err := s.Versions(ctx, "s", Which{Deleted: true}); err != nil || len(vs) != 1 {
+		t.Errorf("versions: %+v %v", vs, err)
 	}
 }
