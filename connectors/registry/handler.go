@@ -83,6 +83,10 @@ type endpoint func(*http.Request) (any, error)
 type raw string
 
 func (e endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength > maxBody { // said before a client sends it that asks first
+		refuse(w, &http.MaxBytesError{Limit: maxBody})
+		return
+	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	answer, err := e(r)
 	if err != nil {
@@ -111,7 +115,7 @@ func refuse(w http.ResponseWriter, err error) {
 		}
 		fail(w, status, int(r.Code), r.Message)
 	case errors.As(err, &large):
-		fail(w, http.StatusRequestEntityTooLarge, http.StatusRequestEntityTooLarge, "the request is too large")
+		fail(w, http.StatusRequestEntityTooLarge, http.StatusRequestEntityTooLarge, fmt.Sprintf("the request has more than %d bytes", large.Limit))
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		fail(w, http.StatusInternalServerError, int(schemas.CodeTimeout), "the operation was cut short")
 	default:

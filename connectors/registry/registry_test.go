@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -19,6 +22,7 @@ import (
 
 	"github.com/miracledb/miracledb/connectors/registry"
 	"github.com/miracledb/miracledb/internal/node/nodetest"
+	"github.com/miracledb/miracledb/internal/testenv"
 )
 
 func TestMain(m *testing.M) { nodetest.Main(m) }
@@ -297,5 +301,31 @@ func TestHostileRequests(t *testing.T) {
 	}
 	if status, answer := call(t, base, "POST", "/subjects/fine/versions", text("AVRO", `"int"`)); status != 200 {
 		t.Errorf("after all that: %d %s", status, answer)
+	}
+}
+
+// Stock clients read that a request is too large: one that asks before it sends, and one that sends all before it reads.
+func TestLargeRequests(t *testing.T) {
+	s := nodetest.Start(t)
+	url := "http://" + s.HTTP + "/registry/subjects/s/versions"
+	file := filepath.Join(t.TempDir(), "body")
+	if err := os.WriteFile(file, []byte(`{"schema":"`+strings.Repeat("x", 15<<20)+`"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const program = `import sys, urllib.request, urllib.error
+try: urllib.request.urlopen(sys.argv[1], open(sys.argv[2], "rb").read())
+except urllib.error.HTTPError as e: print(e.code, e.read().decode())`
+	for _, args := range [][]string{
+		{"curl", "-sS", "-w", "%{http_code} %{size_upload}", "--data-binary", "@" + file, url},
+		{"curl", "-sS", "-w", "%{http_code}", "-H", "Expect:", "--data-binary", "@" + file, url},
+		{"curl", "-sS", "-w", "%{http_code}", "-H", "Transfer-Encoding: chunked", "--data-binary", "@" + file, url},
+		{"python3", "-c", program, url, file},
+	} {
+		_, err := exec.LookPath(args[0])
+		testenv.Need(t, args[0], err)
+		out, err := exec.CommandContext(t.Context(), args[0], args[1:]...).CombinedOutput()
+		if err != nil || !strings.Contains(string(out), "413") || !strings.Contains(string(out), `{"error_code":413,"message":"the request has more than 2097152 bytes"}`) {
+			t.Errorf("%q: %v %.300s", args[0:4], err, out)
+		}
 	}
 }

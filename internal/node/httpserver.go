@@ -136,15 +136,26 @@ func (c *limitedConn) Close() error {
 	return c.Conn.Close()
 }
 
-// stallingBodies has reads of a request's body fail after a pause: an upload may be long, and slow, but not asleep.
+// maxUnread is how much of a request's body is read for nothing. Most clients send all of it before they read, and a connection
+// that is closed under their hands loses them the answer: 413, say. It is over what any endpoint takes.
+const maxUnread = 64 << 20
+
+// stallingBodies has reads of a request's body fail after a pause: an upload may be long, and slow, but not asleep. What the
+// handler leaves unread is read and thrown away, up to maxUnread, unless the client waits to be told to send it (RFC 9110, 10.1.1).
 func stallingBodies(h http.Handler, stall time.Duration) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Body != nil && r.Body != http.NoBody {
-			b := &stallingBody{r.Body, http.NewResponseController(w), stall}
-			r.Body = b
-			defer func() { _ = b.pace() }() // what the handler has not read the server does, by itself
+		if r.Body == nil || r.Body == http.NoBody {
+			h.ServeHTTP(w, r)
+			return
 		}
-		h.ServeHTTP(w, r)
+		b := &stallingBody{ReadCloser: r.Body, conn: http.NewResponseController(w), stall: stall}
+		defer func() { _ = b.pace() }()   // what is left the server may read, by itself
+		own := r.WithContext(r.Context()) // the server looks at its request's body in the end
+		own.Body = b
+		h.ServeHTTP(w, own)
+		if (b.begun || r.Header.Get("Expect") == "") && r.ContentLength <= maxUnread {
+			_, _ = io.CopyN(io.Discard, b, maxUnread)
+		}
 	})
 }
 
@@ -152,12 +163,14 @@ type stallingBody struct {
 	io.ReadCloser
 	conn  *http.ResponseController
 	stall time.Duration
+	begun bool // something was read, or asked for
 }
 
 // pace gives the next reads so much time.
 func (b *stallingBody) pace() error { return b.conn.SetReadDeadline(time.Now().Add(b.stall)) }
 
 func (b *stallingBody) Read(p []byte) (int, error) {
+	b.begun = true
 	if err := b.pace(); err != nil {
 		return 0, err
 	}

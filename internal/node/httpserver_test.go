@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -102,6 +103,56 @@ func TestHTTPSlowClients(t *testing.T) {
 		t.Error("who takes nothing keeps its connection")
 	}
 	_ = asleep.Close()
+}
+
+// Who sends all of a body before it reads, as most clients do, reads the answer that was given before its end. Who waits to be
+// told to go on sends nothing.
+func TestHTTPRefusesBodies(t *testing.T) {
+	address, _ := startHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/unread" {
+			_, err := io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, 1<<20))
+			var large *http.MaxBytesError
+			if !errors.As(err, &large) {
+				t.Errorf("%s: %v", r.URL.Path, err)
+			}
+		}
+		w.WriteHeader(http.StatusRequestEntityTooLarge)
+		_, _ = io.WriteString(w, "too large")
+	}, httpLimits{connections: 3, header: time.Minute, idle: 5 * time.Second, stall: 5 * time.Second, parting: time.Second})
+	const size = 15 << 20
+	body := strings.Repeat("a", size)
+	for name, text := range map[string]string{
+		"a length":         fmt.Sprintf("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", size) + body,
+		"a length, unread": fmt.Sprintf("POST /unread HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", size) + body,
+		"chunks":           fmt.Sprintf("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n", size) + body + "\r\n0\r\n\r\n",
+		"a question":       fmt.Sprintf("POST /unread HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n", size),
+		"far too large":    fmt.Sprintf("POST /unread HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n", 1<<40),
+	} {
+		c, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for rest := text; rest != "" && err == nil; {
+			var n int
+			n, err = io.WriteString(c, rest[:min(len(rest), 1<<20)])
+			rest = rest[n:]
+			time.Sleep(50 * time.Millisecond) // longer in all than the server's last moment for who is still sending
+		}
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		_ = c.SetReadDeadline(time.Now().Add(4 * time.Second))
+		a, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if b, err := io.ReadAll(a.Body); err != nil || a.StatusCode != http.StatusRequestEntityTooLarge || string(b) != "too large" {
+			t.Errorf("%s: %s %q %v", name, a.Status, b, err)
+		}
+		_ = c.Close()
+	}
 }
 
 // A slow upload, and a subscription to which nothing happens, are no stalled clients.
