@@ -501,8 +501,9 @@ func (b *logBench) transactions(ctx context.Context) error {
 	return nil
 }
 
-// memory is what the brokers hold after all that.
+// memory is what the brokers hold some seconds after all that.
 func (b *logBench) memory(context.Context) error {
+	time.Sleep(12 * time.Second)
 	own, peer := b.ours.resident(), b.theirs.resident()
 	b.add(Case{Name: "resident after the load", Figures: Figures{PeakRSS: own}, Peer: &Figures{PeakRSS: peer}, Ratio: round(own / peer)})
 	return nil

@@ -302,6 +302,7 @@ func (n *Node) Run(ctx context.Context) error {
 	defer cancel(nil)
 	base := context.WithoutCancel(ctx)
 	ground, follow, doors := newGroup(base, cancel0(cancel)), newGroup(base, cancel0(cancel)), newGroup(base, cancel0(cancel))
+	ground.run("memory", returnMemory)
 	ground.run("log", n.Log.Run)
 	follow.run("analytical engine", n.Engine.Run)
 	follow.run("column store", n.Columnar.Run)
