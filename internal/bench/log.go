@@ -127,7 +127,7 @@ func Log(ctx context.Context, o LogOptions) (*Result, error) {
 		theirs: &broker{name: "Kafka", address: peer.address, pid: peer.cmd.Process.Pid}}
 	b.add(Case{Name: "start on an empty directory", Figures: Figures{Seconds: seconds(took)}})
 	b.add(Case{Name: "idle", Figures: Figures{PeakRSS: b.ours.resident()}, Peer: &Figures{PeakRSS: b.theirs.resident()}})
-	for _, part := range []func(context.Context) error{b.disk, b.warm, b.javaProduce, b.fixedRate, b.endToEnd, b.lean, b.volume, b.transactions, b.memory} {
+	for _, part := range []func(context.Context) error{b.disk, b.warm, b.javaProduce, b.fixedRate, b.endToEnd, b.lag, b.lean, b.volume, b.transactions, b.memory} {
 		if err := part(ctx); err != nil {
 			return nil, fmt.Errorf("%w\nthe server's last words: %s", err, own.output.String())
 		}
@@ -228,16 +228,9 @@ func (b *logBench) disk(context.Context) error {
 	took := time.Since(began)
 	b.sequential = chunks * float64(len(chunk)) / 1e6 / took.Seconds()
 	b.add(Case{Name: "disk: 1 GiB in sequence, MB/s", Figures: Figures{Seconds: seconds(took), QPS: round(b.sequential)}})
-	var syncs []time.Duration
-	for i := range 500 {
-		if _, err := f.WriteAt(chunk[:4096], int64(i)*4096); err != nil {
-			return err
-		}
-		began := time.Now()
-		if err := syscall.Fdatasync(int(f.Fd())); err != nil {
-			return err
-		}
-		syncs = append(syncs, time.Since(began))
+	syncs, err := b.syncs(500, 0)
+	if err != nil {
+		return err
 	}
 	b.add(Case{Name: "disk: fdatasync of 4 KiB", Figures: Figures{P50: milliseconds(median(syncs)), P99: milliseconds(quantile(syncs, 0.99))}})
 	return nil
