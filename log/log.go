@@ -144,6 +144,9 @@ type ReadLimit struct {
 	MaxBytes int
 	// Memory gives the bytes, n or more of them, that what is read is put in; nil: they are made.
 	Memory func(n int) []byte
+	// GivenUp asks for records below the partition's start too, as long as they are there: for who applies the log's order, in
+	// which they took effect before the start moved.
+	GivenUp bool
 }
 
 // Log is a durable, partitioned, totally ordered log. All methods are safe for concurrent use.

@@ -240,11 +240,12 @@ func (a *applier) table(t *tick, rel *catalog.Relation, b log.PartitionBatch, d 
 		if d, err = c.Decode(b.Batch, a.place(b)); err != nil {
 			return err
 		}
+	} else {
+		for i := range d.Faults { // decoded before the batch had its place
+			d.Faults[i].Offset = b.BaseOffset + int64(d.Faults[i].Index)
+		}
 	}
 	snap := a.o.Catalog.Current()
-	for i := range d.Faults {
-		d.Faults[i].Offset = b.BaseOffset + int64(d.Faults[i].Index)
-	}
 	if err := a.reject(snap, rel, b.Partition.Index, d.Faults); err != nil {
 		return err
 	}

@@ -97,8 +97,9 @@ func (p *pastRecords) advance() error {
 			return nil // it and what follows is applied in its turn
 		}
 		if !b.Control() {
-			p.current = &log.PartitionBatch{Partition: p.partition, Batch: b.Bytes, BaseOffset: b.BaseOffset, Records: b.Offsets()}
-			return nil
+			cut, err := p.reader.Cut()
+			p.current = &cut
+			return err
 		}
 		if r, commit, ok := record.Marker(b, p.partition); ok && commit {
 			err = record.Committed(ctx, p.log, r, func(b log.PartitionBatch) error {

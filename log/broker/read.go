@@ -36,7 +36,7 @@ func (b *Broker) Read(ctx context.Context, p log.Partition, offset int64, lim lo
 		d.mu.RUnlock()
 		return nil, admission.UnknownPartition(p)
 	}
-	if offset < ps.start || offset > ps.next {
+	if offset < ps.start && !lim.GivenUp || offset > ps.next {
 		defer d.mu.RUnlock()
 		return nil, admission.OutOfRange(p, offset, ps.start, ps.next)
 	}
@@ -59,7 +59,7 @@ func (b *Broker) Read(ctx context.Context, p log.Partition, offset int64, lim lo
 		case berr != nil:
 			return nil, berr // dropped meanwhile
 		case err == nil && offset < bounds.Start:
-			return nil, admission.OutOfRange(p, offset, bounds.Start, bounds.End) // given up meanwhile
+			return nil, admission.OutOfRange(p, offset, bounds.Start, bounds.End) // its file is gone
 		}
 	}
 	return out, err

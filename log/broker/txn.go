@@ -219,6 +219,9 @@ func (s *state) markers(t *txn, commit bool, epoch int16, now int64) (batches []
 			continue
 		}
 		pb := log.PartitionBatch{Partition: p}
+		if commit {
+			first = max(first, ps.start) // what was given up before takes no effect
+		}
 		if pb.Batch, err = record.BuildMarker(log.TxnProducer{ID: t.producer.ID, Epoch: epoch}, commit, first, now/1e6); err != nil {
 			return nil, err
 		}

@@ -290,3 +290,56 @@ func TestRestoreTxns(t *testing.T) {
 		}
 	}
 }
+
+// DeleteRecords and the end of a transaction have an order: what was deleted before the commit, be it within a batch, takes no
+// effect with it, and what was deleted after it has taken effect, also for who applies the log later, and after a restart.
+func TestDeletedWithinTransaction(t *testing.T) {
+	for _, spread := range []bool{false, true} {
+		dir := t.TempDir()
+		b, stop := start(t, small(vfs.Default, dir))
+		ctx := t.Context()
+		topic := logtest.CreateTopic(t, b, "t", 1, nil)
+		p := log.Partition{Topic: topic.ID}
+		before := b.End()
+		producer, err := b.InitTxn(ctx, "id", time.Minute, log.NoProducer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.AddTxnPartitions(ctx, "id", producer, []log.Partition{p}); err != nil {
+			t.Fatal(err)
+		}
+		batches := [][]string{{"0", "1", "2", "3", "4"}}
+		if spread {
+			batches = [][]string{{"0"}, {"1", "2"}, {"3"}, {"4"}}
+		}
+		sequence := int32(0)
+		for _, values := range batches {
+			commit(t, b, oneBatch(topic, logtest.TxnBatch(t, producer, sequence, values...)))
+			sequence += int32(len(values))
+		}
+		cut := func(offset int64) {
+			t.Helper()
+			if _, err := b.DeleteRecords(ctx, p, offset); err != nil {
+				t.Fatal(err)
+			}
+		}
+		cut(2)
+		if _, _, err := b.EndTxn(ctx, "id", producer, true, false); err != nil {
+			t.Fatal(err)
+		}
+		cut(4)
+		check := func() {
+			t.Helper()
+			got := strings.Join(strings.FieldsFunc(logtest.Effects(t, b, before), func(r rune) bool { return r < '0' || r > '9' }), " ")
+			if !strings.HasSuffix(got, "2 3 4") || strings.Contains(got, "0 1") {
+				t.Fatalf("spread %v: what takes effect is %q", spread, got)
+			}
+		}
+		check()
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		b, _ = start(t, small(vfs.Default, dir))
+		check()
+	}
+}

@@ -44,7 +44,7 @@ func Effects(t testing.TB, l log.Log, after log.Position) string {
 		err := record.Effects(context.Background(), l, &e, func(log.TopicID) bool { return true }, func(b log.PartitionBatch) error {
 			if b.Partition.Topic != log.CatalogTopicID {
 				values, first, _ := Values(t, b.Batch)
-				if first != b.BaseOffset {
+				if first < b.BaseOffset { // above it where the partition begins within the batch
 					t.Fatalf("a batch said to be at %d begins at %d", b.BaseOffset, first)
 				}
 				all = append(all, values...)

@@ -43,15 +43,21 @@ func Marker(b Batch, partition log.Partition) (r log.TxnRange, commit, ok bool) 
 	return r, rec.Key[3] == 1, true
 }
 
-// Committed visits the batches of a committed transaction in one partition, in order: those that are still kept.
+// Committed visits the batches of a committed transaction in one partition, in order: those that are still there, though the
+// partition may begin behind them by now. The first one is without the records that were given up before the transaction ended.
 func Committed(ctx context.Context, l log.Log, t log.TxnRange, visit func(log.PartitionBatch) error) error {
 	r := NewReader(l, t.Partition, t.First, t.Marker)
+	r.givenUp = true
 	for r.Next(ctx) {
 		b := r.Batch()
-		if b.ProducerID != t.Producer || !b.Transactional() || b.Control() || b.BaseOffset < t.First {
+		if b.ProducerID != t.Producer || !b.Transactional() || b.Control() {
 			continue
 		}
-		if err := visit(log.PartitionBatch{Partition: t.Partition, Batch: b.Bytes, BaseOffset: b.BaseOffset, Records: b.Offsets()}); err != nil {
+		cut, err := r.Cut()
+		if err != nil {
+			return err
+		}
+		if err := visit(cut); err != nil {
 			return err
 		}
 	}

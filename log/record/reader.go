@@ -67,6 +67,8 @@ type Reader struct {
 	data      []byte
 	committed bool
 	aborted   Aborted
+	givenUp   bool // see log.ReadLimit
+	it        Iterator
 	batch     Batch
 	err       error
 }
@@ -122,7 +124,7 @@ func (r *Reader) read(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		data, err := r.log.Read(ctx, r.partition, r.next, log.ReadLimit{MaxBytes: r.size})
+		data, err := r.log.Read(ctx, r.partition, r.next, log.ReadLimit{MaxBytes: r.size, GivenUp: r.givenUp})
 		if err == nil {
 			if r.data, r.size = data, min(2*r.size, maxRead); len(data) == 0 {
 				r.end = r.next // compaction has left nothing from here on
@@ -149,6 +151,18 @@ func (r *Reader) Position() (log.Position, error) {
 
 // Within reports whether a record of the batch is one that is to be read: the first and last batch of a range may hold others.
 func (r *Reader) Within(offset int64) bool { return r.from <= offset && offset < r.end }
+
+// Cut gives what of the batch is to be read, as its partition's batch.
+func (r *Reader) Cut() (log.PartitionBatch, error) {
+	b := r.batch
+	out := log.PartitionBatch{Partition: r.partition, Batch: b.Bytes, BaseOffset: b.BaseOffset, Records: b.Offsets()}
+	if r.Within(b.BaseOffset) && r.Within(b.LastOffset()) {
+		return out, nil
+	}
+	var err error
+	out.Batch, err = Filter(b, &r.it, 0, func(rec Record) bool { return r.Within(rec.Offset) })
+	return out, err
+}
 
 // Offset is where the reader stands: behind the last batch. At the end of all that there was it may be before the end that was
 // asked for, where compaction has left nothing.
