@@ -21,6 +21,9 @@ type (
 	File = vfs.File
 )
 
+// DiskUsage is what a volume has and what is free of it.
+type DiskUsage = vfs.DiskUsage
+
 // WriteCategory is what Create and ReuseForWrite are told of a write: Pebble counts by it, we do not.
 const WriteCategory = vfs.WriteCategoryUnspecified
 

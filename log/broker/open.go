@@ -62,7 +62,7 @@ func recoverLog(opts Options, dirs directories) (_ *Broker, err error) {
 		return nil, err
 	}
 	if snap == nil {
-		if err := checkUnbegun(opts.FS, dirs); err != nil {
+		if err := checkUnbegun(opts, dirs); err != nil {
 			return nil, err
 		}
 		snap = &snapshot{state: newState(), pins: map[string]log.Position{}}
@@ -87,8 +87,10 @@ func recoverLog(opts Options, dirs directories) (_ *Broker, err error) {
 }
 
 // checkUnbegun tells a log that has made no checkpoint yet from one that has lost its state, and from a restore that was
-// cut short: those have partitions and no journal from its first entry on (journal.Open finds the other half).
-func checkUnbegun(fs vfs.FS, dirs directories) error {
+// cut short: those have partitions and no journal from its first entry on (journal.Open finds the other half). A new one must
+// have room.
+func checkUnbegun(opts Options, dirs directories) error {
+	fs := opts.FS
 	journals, err := fs.List(dirs.journal)
 	if err != nil {
 		return fmt.Errorf("log: %w", err)
@@ -100,6 +102,9 @@ func checkUnbegun(fs vfs.FS, dirs directories) error {
 	if len(journals) == 0 && len(partitions) > 0 {
 		return errs.New(errs.Corrupt, "the log in %s has data and no state: a restore was cut short, or files are missing", dirs.root).
 			WithHint("Remove the directory and restore again.")
+	}
+	if len(journals) == 0 {
+		return (&space{opts: &opts}).forNew()
 	}
 	return nil
 }

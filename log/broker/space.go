@@ -34,13 +34,33 @@ func (s *space) run(ctx context.Context) {
 	}
 }
 
-func (s *space) look() {
+// measure tells what is free, and how much of that is kept. ok is false where the file system does not tell.
+func (s *space) measure() (free, reserve limit.Bytes, ok bool) {
 	u, err := s.opts.FS.GetDiskUsage(s.opts.Dir)
 	if err != nil {
-		return // not every file system tells
+		return 0, 0, false
 	}
-	reserve := s.reserve(limit.Bytes(u.TotalBytes))
-	if free := limit.Bytes(u.AvailBytes); free < reserve {
+	return limit.Bytes(u.AvailBytes), s.reserve(limit.Bytes(u.TotalBytes)), true
+}
+
+// forNew gives the error of a new log on a volume where it could not take an append.
+func (s *space) forNew() error {
+	free, reserve, ok := s.measure()
+	if !ok || free >= reserve {
+		return nil
+	}
+	e := errs.New(errs.Unavailable, "a new data directory needs %v free on the volume of %s, where %v are", reserve, s.opts.Dir, free).
+		WithHint("Free space there, or choose another directory with --data, and start again.")
+	e.State = "53100"
+	return e
+}
+
+func (s *space) look() {
+	free, reserve, ok := s.measure()
+	if !ok {
+		return
+	}
+	if free < reserve {
 		e := errs.New(errs.Unavailable, "the disk is full: %v are free, and %v are kept for what follows the log", free, reserve).
 			WithHint("Free space on the volume of %s; no restart is needed.", s.opts.Dir)
 		e.State = "53100"
