@@ -26,11 +26,12 @@ func (s *Server) fetch(ctx context.Context, r *request, q *kmsg.FetchRequest) an
 	wanted := f.resolve(r.version)
 	r.borrowed.from = &s.buffers
 	f.read(ctx)
-	if f.bytes >= int(q.MinBytes) || f.failed || q.MaxWaitMillis <= 0 {
+	if f.bytes >= int(q.MinBytes) || f.failed || q.MaxWaitMillis <= 0 || len(wanted) == 0 {
 		return f.finish()
 	}
 	wake := make(chan struct{}, 1)
-	cancel := s.log.Notify(wanted, wake)
+	// The catalog too: a topic that is dropped has no records any more that could wake its readers.
+	cancel := s.log.Notify(append(wanted, log.Partition{Topic: log.CatalogTopicID}), wake)
 	defer cancel()
 	timeout := time.NewTimer(time.Duration(q.MaxWaitMillis) * time.Millisecond)
 	defer timeout.Stop()
@@ -129,10 +130,7 @@ func (f *fetching) resolve(version int16) []log.Partition {
 func (f *fetching) read(ctx context.Context) {
 	f.bytes, f.failed = 0, false
 	f.frame.giveBack()
-	maximum := fetchBytes
-	if f.request.MaxBytes > 0 {
-		maximum = min(maximum, int(f.request.MaxBytes))
-	}
+	maximum := min(fetchBytes, max(1, int(f.request.MaxBytes)))
 	next := 0
 	for i := range f.request.Topics {
 		for j := range f.request.Topics[i].Partitions {
