@@ -28,8 +28,14 @@ type Topic struct {
 	Internal   bool
 }
 
-// Topics tells which topics there are. It has no reply.
-type Topics struct{ All []Topic }
+// Viewer is who a member is, as far as it matters which topics it may see.
+type Viewer struct{ Principal, Host string }
+
+// Topics tells which topics there are, and who may see which (nil: everybody all). It has no reply.
+type Topics struct {
+	All []Topic
+	May func(who Viewer, topic string) bool
+}
 
 // ConsumerHeartbeat is all that a member of a consumer group says (ConsumerGroupHeartbeat, KIP-848): it joins, lives, changes
 // its subscription, confirms what it owns, and leaves. Its reply is a ConsumerReply.
@@ -41,6 +47,7 @@ type ConsumerHeartbeat struct {
 	Instance             string
 	Rack                 string
 	ClientID, ClientHost string
+	Viewer               Viewer           // a regex means the topics that it may see
 	RebalanceTimeout     time.Duration    // 0: as before
 	Topics               []string         // nil: as before
 	Regex                *string          // nil: as before; empty: none
@@ -82,6 +89,7 @@ type consumers struct {
 type consumer struct {
 	id, instance, rack   string
 	clientID, clientHost string
+	viewer               Viewer
 	topics               []string // by name, sorted
 	regex                string
 	assignor             string

@@ -50,7 +50,7 @@ func (s *simulation) tell() {
 			all = append(all, topic(name, n))
 		}
 	}
-	s.machine.Step(s.now, Topics{all})
+	s.machine.Step(s.now, Topics{All: all})
 }
 
 func (s *simulation) subscription() []string {

@@ -58,6 +58,8 @@ type Machine struct {
 	// topics are all topics by name, topicNames those that a pattern can mean, sorted.
 	topics     map[string]Topic
 	topicNames []string
+	// may says who may see which topic, nil: everybody all.
+	may func(Viewer, string) bool
 }
 
 // New makes a machine with no groups.

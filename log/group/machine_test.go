@@ -20,8 +20,8 @@ import (
 //	heartbeat g member=M generation=N [instance=I]
 //	leave g [member=M] [instance=I]
 //	commit g [member=M] [generation=N] [metadata-size=N] topic/partition=offset ...
-//	topics t=3 u=2                 the topics that there are, with their partitions; t=3:2 is a later t
-//	beat g member=M epoch=N [topics=t+u] [regex=R] [owned=t/0+t/1 | owned=none] [instance=I] [assignor=A] [rebalance=60s]
+//	topics t=3 u=2 [hide=ann:t+bob:u]  the topics that there are, with their partitions, t=3:2 is a later t; who may not see which
+//	beat g member=M epoch=N [topics=t+u] [regex=R] [owned=t/0+t/1 | owned=none] [instance=I] [assignor=A] [rebalance=60s] [as=ann]
 //	fetch g [member=M epoch=N]     whether offsets may be fetched
 //	stored [at=N] [code=N]         the oldest Store that was not answered yet
 //	advance 5s                     time passes, then a Tick
@@ -61,7 +61,14 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 		return fmt.Sprintf("%v\n", s.machine.Wake().Sub(s.now))
 	case "topics":
 		var all []Topic
+		hidden := map[string]bool{}
 		for _, arg := range d.CmdArgs {
+			if arg.Key == "hide" {
+				for one := range strings.SplitSeq(arg.Vals[0], "+") {
+					hidden[one] = true
+				}
+				continue
+			}
 			n, incarnation, _ := strings.Cut(arg.Vals[0], ":")
 			p, _ := strconv.Atoi(n)
 			i, _ := strconv.Atoi(incarnation)
@@ -69,7 +76,7 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 			t.ID[15] = byte(i)
 			all = append(all, t)
 		}
-		s.machine.Step(s.now, Topics{all})
+		s.machine.Step(s.now, Topics{all, func(v Viewer, topic string) bool { return !hidden[v.Principal+":"+topic] }})
 		return ""
 	case "fetch":
 		return code(s.machine.MayFetch(d.CmdArgs[0].Key, s.text(d, "member"), int32(s.number(t, d, "epoch", -1)))) + "\n"
@@ -154,7 +161,7 @@ func topic(name string, partitions int) Topic {
 
 func (s *script) beat(t *testing.T, d *datadriven.TestData) ConsumerHeartbeat {
 	in := ConsumerHeartbeat{Token: s.token, Group: d.CmdArgs[0].Key, Member: s.text(d, "member"), Instance: s.text(d, "instance"),
-		Epoch: int32(s.number(t, d, "epoch", 0)), Assignor: s.text(d, "assignor"), RebalanceTimeout: s.duration(t, d, "rebalance", 0)}
+		Epoch: int32(s.number(t, d, "epoch", 0)), Assignor: s.text(d, "assignor"), RebalanceTimeout: s.duration(t, d, "rebalance", 0), Viewer: Viewer{Principal: s.text(d, "as")}}
 	if in.Epoch == 0 {
 		in.Owned, in.RebalanceTimeout = []TopicPartition{}, s.duration(t, d, "rebalance", time.Minute)
 	}

@@ -14,10 +14,12 @@ import (
 // that is made. A repetition count makes a short text a long program.
 const maxRegex, maxProgram = 16 << 10, 20_000
 
-// pattern is a regular expression that members subscribe by, with the topics whose whole name it matches.
+// pattern is a regular expression that members subscribe by, with the topics whose whole name it matches, and those among
+// them that each of the members may see.
 type pattern struct {
 	re      *regexp.Regexp
-	matches []string
+	matches []string // nil: not looked for since the topics have changed
+	seen    map[Viewer][]string
 }
 
 // compile makes the matcher of a whole name. Go's expressions are RE2's, as KIP-848 asks.
@@ -39,8 +41,9 @@ func compile(text string) (*regexp.Regexp, error) {
 	return regexp.Compile(`\A(?:` + text + `)\z`)
 }
 
-// setTopics takes in which topics there are: groups whose subscriptions mean something else now get a new epoch.
+// setTopics takes in which topics there are, and for whom: groups whose subscriptions mean something else now get a new epoch.
 func (m *Machine) setTopics(in Topics) {
+	m.may = in.May
 	m.topics, m.topicNames = make(map[string]Topic, len(in.All)), m.topicNames[:0]
 	for _, t := range in.All {
 		m.topics[t.Name] = t
@@ -53,7 +56,7 @@ func (m *Machine) setTopics(in Topics) {
 	for _, name := range slices.Sorted(maps.Keys(m.groups)) {
 		if g := m.groups[name]; g.consumers.any() {
 			for _, p := range g.consumers.patterns {
-				p.matches = nil
+				p.matches, p.seen = nil, nil
 			}
 			if m.resolve(g.consumers) {
 				m.rebalance(g)
@@ -77,17 +80,15 @@ func (m *Machine) resolve(g *consumers) (changed bool) {
 			add(name)
 		}
 		if c.regex != "" {
-			p := g.patterns[c.regex]
-			if p.matches == nil {
-				p.matches = []string{}
-				for _, name := range m.topicNames {
-					if p.re.MatchString(name) {
-						p.matches = append(p.matches, name)
-					}
-				}
+			p := patterns[c.regex]
+			if p == nil {
+				p = g.patterns[c.regex].again(m.topicNames)
+				patterns[c.regex] = p
 			}
-			patterns[c.regex] = p
-			for _, name := range p.matches {
+			if _, done := p.seen[c.viewer]; !done {
+				p.seen[c.viewer] = m.seen(g.patterns[c.regex], p.matches, c.viewer)
+			}
+			for _, name := range p.seen[c.viewer] {
 				add(name)
 			}
 		}
@@ -102,6 +103,26 @@ func (m *Machine) resolve(g *consumers) (changed bool) {
 	return changed
 }
 
+// again is the pattern with what it matches, and nobody yet who sees it.
+func (p *pattern) again(names []string) *pattern {
+	matches := p.matches
+	if matches == nil {
+		matches = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return !p.re.MatchString(name) })
+	}
+	return &pattern{re: p.re, matches: matches, seen: map[Viewer][]string{}}
+}
+
+// seen gives those among a pattern's matches that somebody may see, as it was found out before where it was.
+func (m *Machine) seen(before *pattern, matches []string, who Viewer) []string {
+	if names, done := before.seen[who]; done {
+		return names
+	}
+	if m.may == nil {
+		return matches
+	}
+	return slices.DeleteFunc(slices.Clone(matches), func(name string) bool { return !m.may(who, name) })
+}
+
 // subscribe takes in what a heartbeat says of the member, and says whether its subscription is another one.
 func (m *Machine) subscribe(g *consumers, c *consumer, in ConsumerHeartbeat) (changed bool, fault *Fault) {
 	if in.Regex != nil && *in.Regex != "" && g.patterns[*in.Regex] == nil {
@@ -113,6 +134,9 @@ func (m *Machine) subscribe(g *consumers, c *consumer, in ConsumerHeartbeat) (ch
 	}
 	if in.Regex != nil && *in.Regex != c.regex {
 		c.regex, changed = *in.Regex, true
+	}
+	if in.Viewer != c.viewer {
+		c.viewer, changed = in.Viewer, changed || c.regex != ""
 	}
 	if in.Topics != nil {
 		topics := slices.Clone(in.Topics)

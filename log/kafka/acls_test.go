@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -160,6 +161,78 @@ func TestACLs(t *testing.T) {
 	if err := send(ann, "shop-orders"); !errors.Is(err, kerr.TopicAuthorizationFailed) {
 		t.Errorf("ann after the removal: %v", err)
 	}
+}
+
+// A consumer's regular expression means the topics that its user may describe; when ACLs change, so does the assignment, by the
+// next heartbeat.
+func TestRegexMeansWhatOneMaySee(t *testing.T) {
+	l, catalog := newLog(t)
+	addUser(t, l, "ann", "secret")
+	address := serve(t, l, catalog, superUser, quick)
+	ids := map[[16]byte]string{}
+	create := func(name string) {
+		t.Helper()
+		topic, err := catalog.CreateTopic(t.Context(), name, 1, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids[topic.ID] = name
+	}
+	create("shop-a")
+	create("shop-b")
+	rule := func(name string, op access.Operation, p access.Permission) access.ACL {
+		return access.ACL{Target: access.Target{Resource: access.Topic, Pattern: access.Literal, Name: name}, Principal: "User:ann", Host: "*", Operation: op, Permission: p}
+	}
+	store := access.NewStore(l)
+	add := func(rules ...access.ACL) {
+		t.Helper()
+		if err := store.AddACLs(t.Context(), rules); err != nil {
+			t.Fatal(err)
+		}
+	}
+	group := rule("g", access.Read, access.Allow)
+	group.Resource = access.Group
+	add(group, rule("shop-a", access.Read, access.Allow))
+	p := dial(t, address)
+	p.comeIn("ann", "secret")
+	regex, first := "shop-.*", true
+	epoch, owned := int32(0), []kmsg.ConsumerGroupHeartbeatRequestTopic{}
+	is := func(when string, want ...string) {
+		t.Helper()
+		var names []string
+		for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+			q := joining("g", "m")
+			q.SubscribedTopicNames, q.SubscribedTopicRegex, q.MemberEpoch, q.Topics = nil, &regex, epoch, owned
+			a := p.beat(q)
+			if a.ErrorCode != 0 {
+				t.Fatalf("%s: %v", when, kerr.ErrorForCode(a.ErrorCode))
+			}
+			epoch, names, owned = a.MemberEpoch, nil, []kmsg.ConsumerGroupHeartbeatRequestTopic{}
+			if a.Assignment == nil {
+				t.Fatalf("%s: no assignment in a full answer", when)
+			}
+			for _, topic := range a.Assignment.Topics {
+				names = append(names, ids[topic.TopicID])
+				owned = append(owned, kmsg.ConsumerGroupHeartbeatRequestTopic{TopicID: topic.TopicID, Partitions: topic.Partitions})
+			}
+			slices.Sort(names)
+			if slices.Equal(names, want) {
+				return
+			}
+			if first {
+				break // what a member may not see it is never given
+			}
+		}
+		t.Fatalf("%s: %v, want %v", when, names, want)
+	}
+	is("at first", "shop-a")
+	first = false
+	create("shop-c")
+	is("a topic made", "shop-a")
+	add(rule("shop-b", access.Describe, access.Allow))
+	is("a right given", "shop-a", "shop-b")
+	add(rule("shop-a", access.All, access.Deny))
+	is("a right taken", "shop-b")
 }
 
 // Metadata and descriptions tell what one may do (KIP-430).

@@ -8,6 +8,7 @@ import (
 
 	"github.com/miracledb/miracledb/log"
 	"github.com/miracledb/miracledb/log/access"
+	"github.com/miracledb/miracledb/log/group"
 )
 
 // rule is what who sends a request must be allowed to do (KafkaApis.scala): with each topic, group and transactional id
@@ -82,6 +83,24 @@ func (s *Server) policy() access.Policy {
 		p.Everyone = *s.options.EveryoneWithoutACL
 	}
 	return p
+}
+
+// rights are who may do what, at one time.
+type rights struct {
+	snapshot *access.Snapshot
+	policy   access.Policy
+}
+
+func (s *Server) rights() rights { return rights{s.access.Current(), s.policy()} }
+
+// same reports whether the rights are the others: super users do not change.
+func (r rights) same(o rights) bool {
+	return r.snapshot == o.snapshot && r.policy.Everyone == o.policy.Everyone
+}
+
+// describe reports whether a member of a group may see a topic.
+func (r rights) describe(who group.Viewer, topic string) bool {
+	return r.snapshot.May(r.policy, access.Principal(who.Principal), who.Host, access.Describe, access.Topic, topic)
 }
 
 func (s *Server) mayTopic(r *request, name string) bool {

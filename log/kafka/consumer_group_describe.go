@@ -48,8 +48,7 @@ func (s *Server) consumerGroupDescribe(_ context.Context, r *request, q *kmsg.Co
 	return answer{response: a}
 }
 
-// assignment names the topics of partitions; those that are no more are left out, and those that the sender may not see: a member's
-// regular expression has not asked who may.
+// assignment names the topics of partitions; those that are no more are left out, and those that the sender may not see.
 func (s *Server) assignment(r *request, list []group.TopicPartition) kmsg.Assignment {
 	a := kmsg.NewAssignment()
 	for _, of := range byTopic(list) {

@@ -17,7 +17,7 @@ func (s *Server) consumerGroupHeartbeat(ctx context.Context, r *request, q *kmsg
 		return answer{response: a}
 	}
 	in := group.ConsumerHeartbeat{Group: q.Group, Member: q.MemberID, Epoch: q.MemberEpoch, Instance: text(q.InstanceID), Rack: text(q.RackID),
-		ClientID: r.clientID, ClientHost: r.conn.clientHost(), Topics: q.SubscribedTopicNames, Regex: q.SubscribedTopicRegex,
+		ClientID: r.clientID, ClientHost: r.conn.clientHost(), Viewer: group.Viewer{Principal: string(r.principal), Host: r.conn.host()}, Topics: q.SubscribedTopicNames, Regex: q.SubscribedTopicRegex,
 		Assignor: text(q.ServerAssignor), RebalanceTimeout: max(0, milliseconds(q.RebalanceTimeoutMillis))}
 	if q.Topics != nil {
 		in.Owned = []group.TopicPartition{}

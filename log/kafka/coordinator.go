@@ -33,6 +33,8 @@ type coordinator struct {
 	waken chan struct{}
 	// changed tells that the topics may be others than the machine knows.
 	changed chan struct{}
+	// rights gives who may see which topic now.
+	rights func() rights
 	// stopping is closed when nobody is to wait for other members any more.
 	stopping <-chan struct{}
 
@@ -42,14 +44,15 @@ type coordinator struct {
 		waiting map[group.Token]chan any
 		last    group.Token
 		topics  map[string]log.Topic // that the machine knows
+		rights  rights               // that the machine knows
 		ending  map[string]int       // transactions on their way to commit, by the groups whose offsets they bring
 	}
 }
 
 // openCoordinator replays the committed offsets.
-func openCoordinator(ctx context.Context, o Options, stopping <-chan struct{}) (*coordinator, error) {
+func openCoordinator(ctx context.Context, o Options, rights func() rights, stopping <-chan struct{}) (*coordinator, error) {
 	c := &coordinator{log: o.Log, catalog: o.Catalog, clock: o.Clock, retention: o.OffsetsRetention, report: o.Report,
-		waken: make(chan struct{}, 1), changed: make(chan struct{}, 1), stopping: stopping}
+		waken: make(chan struct{}, 1), changed: make(chan struct{}, 1), rights: rights, stopping: stopping}
 	c.mu.machine = group.New(o.Group)
 	c.mu.waiting, c.mu.ending = map[group.Token]chan any{}, map[string]int{}
 	c.mu.machine.Step(c.clock.Now(), group.Tick{}) // the groups that are replayed are empty from now on
@@ -89,12 +92,13 @@ func (c *coordinator) run(ctx context.Context) {
 	}
 }
 
-// knowTopics tells the machine of the topics when they have changed, or when it does not know one that a member names. Members
-// hear of changes by their heartbeats, before which this is called: nothing must be done at other times.
+// knowTopics tells the machine of the topics when they, or who may see which, have changed, or when it does not know one that a
+// member names. Members hear of changes by their heartbeats, before which this is called: nothing must be done at other times.
 func (c *coordinator) knowTopics(named []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	stale := c.mu.topics == nil
+	may := c.rights()
+	stale := c.mu.topics == nil || !may.same(c.mu.rights)
 	select {
 	case <-c.changed:
 		stale = true
@@ -109,8 +113,8 @@ func (c *coordinator) knowTopics(named []string) {
 		return
 	}
 	all := c.log.Topics()
-	c.mu.topics = make(map[string]log.Topic, len(all))
-	in := group.Topics{All: make([]group.Topic, 0, len(all))}
+	c.mu.topics, c.mu.rights = make(map[string]log.Topic, len(all)), may
+	in := group.Topics{All: make([]group.Topic, 0, len(all)), May: may.describe}
 	for _, t := range all {
 		c.mu.topics[t.Name] = t
 		in.All = append(in.All, group.Topic{Name: t.Name, ID: t.ID, Partitions: t.Partitions, Internal: t.Internal})

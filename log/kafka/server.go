@@ -145,7 +145,7 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 	s.sessions = newFetchSessions(o.Clock)
 	s.mu.conns = map[*conn]struct{}{}
 	var err error
-	s.coordinator, err = openCoordinator(ctx, o, s.stopping)
+	s.coordinator, err = openCoordinator(ctx, o, s.rights, s.stopping)
 	return s, err
 }
 
