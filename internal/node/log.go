@@ -25,6 +25,7 @@ func (n *Node) openLog() error {
 		}
 		options := n.config.Log
 		options.Dir = n.dir.dir(backup.LogFolder)
+		options.Rows = func(ctx context.Context, t log.Topic) (log.Rows, bool) { return n.compaction.Rows(ctx, t) } // asked once the log runs
 		l, err := broker.Open(options)
 		if err == nil {
 			n.Log = l

@@ -39,17 +39,18 @@ type Node struct {
 	slog   *slog.Logger
 	dir    *dataDir
 
-	Log       Log
-	Catalog   *catalog.Catalog
-	Tables    *heap.Store
-	Views     *heap.Store
-	Columnar  *columnar.Store
-	Versions  *views.Latest[*version.Version]
-	Runner    *runner.Runner
-	Sequencer *txn.Sequencer
-	Engine    *duck.Engine
-	Database  *session.Database
-	Schemas   *schemas.Store
+	Log        Log
+	Catalog    *catalog.Catalog
+	Tables     *heap.Store
+	Views      *heap.Store
+	Columnar   *columnar.Store
+	Versions   *views.Latest[*version.Version]
+	Runner     *runner.Runner
+	compaction *runner.Compaction
+	Sequencer  *txn.Sequencer
+	Engine     *duck.Engine
+	Database   *session.Database
+	Schemas    *schemas.Store
 
 	metrics   *metrics
 	listeners struct{ kafka, kafkaTLS, pg, http net.Listener } // kafkaTLS may be nil
@@ -183,6 +184,7 @@ func (n *Node) openSQL() (err error) {
 		}})
 	n.Sequencer = txn.New(txn.Options{Log: n.Log, Rows: n.Tables, Codec: n.codec,
 		Applied: func(ctx context.Context, p log.Position) error { return n.Runner.WaitApplied(ctx, p) }})
+	n.compaction = runner.NewCompaction(n.Log, n.codec)
 	n.Runner, err = runner.Open(runner.Options{FS: vfs.Default, Dir: n.dir.dir("circuits"), Log: n.Log, Catalog: n.Catalog,
 		Tables: n.Tables, Views: n.Views, Columnar: n.Columnar, Versions: n.Versions, Clock: clock.System{},
 		Codec: n.codec, Compile: n.compile, Applied: n.Sequencer.Applied, Defined: n.defined,

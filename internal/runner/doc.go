@@ -15,6 +15,8 @@
 // A circuit without a checkpoint, be it new or damaged, is synchronised: it computes its whole result at one Position and
 // the difference to what the heap holds is applied.
 //
+// The log's cleaner asks here which row a record of a table's topic changed (compaction.go).
+//
 // This package is on a floor above processors and views because it is where they are driven; they still meet only in
 // internal/delta. It deliberately knows no SQL text: it is given functions that compile codecs and circuits.
 package runner

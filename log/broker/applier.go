@@ -180,11 +180,16 @@ func (a *applier) runTasks() {
 	}
 }
 
-// replace puts a compacted file in the place of the ones that it was made of. ok is false when they are the Store's no more.
-func (a *applier) replace(ctx context.Context, store *segment.Store, r *segment.Rewritten, cleaned int64) (ok bool, err error) {
+// replace puts a compacted file in the place of the ones that it was made of. ok is false when they are the Store's no more, or
+// the file is not wanted any more.
+func (a *applier) replace(ctx context.Context, store *segment.Store, r *segment.Rewritten, cleaned int64, wanted func() bool) (ok bool, err error) {
 	err = a.do(ctx, func() error {
 		var gone segment.Retired
-		gone, ok = store.Replace(r, cleaned)
+		if wanted() {
+			gone, ok = store.Replace(r, cleaned)
+		} else {
+			gone = r.GiveUp()
+		}
 		a.given = append(a.given, gone...)
 		a.removals.Add(1)
 		return nil

@@ -40,7 +40,7 @@ func start(t testing.TB, opts Options) (b *Broker, stop func() error) {
 
 // small makes everything roll often. The cleaner is not to come: the records of most tests are from 1970.
 func small(fs vfs.FS, dir string) Options {
-	return Options{FS: fs, Dir: dir, JournalFileSize: 64 * limit.KiB, SegmentSize: 64 * limit.KiB, TailBytes: 48 * limit.KiB, CleanInterval: time.Hour}
+	return Options{FS: fs, Dir: dir, JournalFileSize: 64 * limit.KiB, SegmentSize: 64 * limit.KiB, TailBytes: 48 * limit.KiB, CleanInterval: time.Hour, Rows: ByKey}
 }
 
 func TestConformance(t *testing.T) {

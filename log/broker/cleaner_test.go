@@ -19,7 +19,7 @@ import (
 // cleaning opens a log whose cleaner only runs when the test says so.
 func cleaning(t *testing.T, dir string) (Options, *clock.Manual) {
 	c := clock.NewManual(time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC))
-	opts := Options{FS: vfs.Default, Dir: dir, JournalFileSize: 64 * limit.KiB, TailBytes: 48 * limit.KiB, CleanInterval: time.Hour, Clock: c, slotsPerFile: 20}
+	opts := Options{FS: vfs.Default, Dir: dir, JournalFileSize: 64 * limit.KiB, TailBytes: 48 * limit.KiB, CleanInterval: time.Hour, Clock: c, slotsPerFile: 20, Rows: ByKey}
 	return opts, c
 }
 

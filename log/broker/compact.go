@@ -46,14 +46,19 @@ func (c *cleaner) compact(ctx context.Context) error {
 
 func (c *cleaner) compactPartition(ctx context.Context, t *log.Topic, p log.Partition) error {
 	store := c.broker.durable.store(p)
-	if store == nil {
+	if store == nil || !c.compacted(t) {
+		return nil
+	}
+	rows, known := c.broker.opts.Rows(ctx, *t)
+	if !known {
 		return nil
 	}
 	if err := c.seal(ctx, t, store); err != nil {
 		return err
 	}
-	r := round{topic: t, store: store, now: c.clock.Now()}
+	r := round{topic: t, store: store, partition: p, now: c.clock.Now()}
 	infos, cleaned := store.Segments()
+	r.cleaned = cleaned
 	bounds, err := c.broker.Bounds(p)
 	if err != nil {
 		return err
@@ -63,7 +68,14 @@ func (c *cleaner) compactPartition(ctx context.Context, t *log.Topic, p log.Part
 	}
 	r.aborted, r.observed = record.AbortedOf(c.broker.Aborted(p, 0, r.upTo)), map[int64]bool{}
 	r.producers = c.broker.durable.lastOffsets(p)
-	if err := r.collect(ctx, cleaned); err != nil {
+	r.keys, r.seeds = map[[2]uint64]int64{}, [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
+	if rows != nil {
+		r.rows = newRowRound(c.broker, &r, rows)
+		err = r.rows.collect(ctx)
+	} else {
+		err = r.collect(ctx)
+	}
+	if err != nil {
 		return err
 	}
 	groups := r.groups()
@@ -82,7 +94,7 @@ func (c *cleaner) compactPartition(ctx context.Context, t *log.Topic, p log.Part
 		if i == len(groups)-1 {
 			clean = r.upTo // not before: a round that is cut short is begun again
 		}
-		ok, err := c.broker.applier.replace(ctx, store, rewritten, clean)
+		ok, err := c.broker.applier.replace(ctx, store, rewritten, clean, func() bool { return c.compacted(t) })
 		if err != nil {
 			return err
 		}
@@ -92,6 +104,14 @@ func (c *cleaner) compactPartition(ctx context.Context, t *log.Topic, p log.Part
 		}
 	}
 	return nil
+}
+
+// compacted tells whether a topic is there and still asks for compaction: between a round's beginning and its end its settings
+// may change, and it may become a table's.
+func (c *cleaner) compacted(t *log.Topic) bool {
+	now, ok := c.broker.TopicByID(t.ID)
+	_, compact := now.Cleanup()
+	return ok && compact
 }
 
 // seal closes the last segment when it is older than segment.ms or max.compaction.lag.ms allow: without appends nobody
@@ -117,9 +137,12 @@ func (c *cleaner) seal(ctx context.Context, t *log.Topic, store *segment.Store) 
 
 // round is one compaction of a partition, as Kafka's LogCleaner defines it.
 type round struct {
-	topic *log.Topic
-	store *segment.Store
-	now   time.Time
+	topic     *log.Topic
+	store     *segment.Store
+	partition log.Partition
+	now       time.Time
+	cleaned   int64     // the clean offset before the round
+	rows      *rowRound // nil: records are told apart by their keys
 
 	files     []segment.Info // to be written anew
 	upTo      int64          // the offset up to which keys are known, the clean one after the round
@@ -157,19 +180,17 @@ func (r *round) choose(infos []segment.Info, cleaned int64, kept uint64, stable 
 }
 
 // collect finds the newest offset of each key of the dirty segments, as many as fit.
-func (r *round) collect(ctx context.Context, cleaned int64) error {
-	r.keys = map[[2]uint64]int64{}
-	r.seeds = [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
+func (r *round) collect(ctx context.Context) error {
 	full := false
 	for i, s := range r.files {
-		if s.Next <= cleaned {
+		if s.Next <= r.cleaned {
 			continue
 		}
 		err := r.store.Scan(s.Base, func(b record.Batch) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			if full || b.LastOffset() < cleaned || b.Control() || r.aborted.HasBatch(&b) {
+			if full || b.LastOffset() < r.cleaned || b.Control() || r.aborted.HasBatch(&b) {
 				return nil
 			}
 			if len(r.keys)+int(b.Count) > compactKeys && len(r.keys) > 0 {
@@ -236,17 +257,24 @@ func (r *round) edit(b record.Batch) ([]byte, error) {
 	} else if b.Transactional() {
 		r.observed[b.ProducerID] = true
 	}
+	drops := func(rec record.Record) bool {
+		return rec.Key == nil || rec.Offset < r.newest(rec.Key) || rec.Value == nil && expired
+	}
+	if r.rows != nil && !aborted && !b.Control() {
+		var err error
+		if drops, err = r.rows.drops(b, expired); err != nil {
+			return nil, err
+		}
+	}
 	keep := func(rec record.Record) bool {
 		switch {
 		case aborted:
 			return false
 		case b.Control():
 			return !expired
-		}
-		if rec.Offset >= r.upTo {
+		case rec.Offset >= r.upTo:
 			return true
-		}
-		if rec.Key == nil || rec.Offset < r.newest(rec.Key) || rec.Value == nil && expired {
+		case drops(rec):
 			return false
 		}
 		tombstones = tombstones || rec.Value == nil

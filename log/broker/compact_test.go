@@ -326,7 +326,7 @@ func TestCompactionPowerCut(t *testing.T) {
 		rng := rand.New(rand.NewPCG(seed, 7))
 		fs := vfs.NewMem()
 		now := clock.NewManual(time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC))
-		opts := Options{FS: fs, Dir: "data", JournalFileSize: 64 * limit.KiB, TailBytes: 1, CleanInterval: time.Millisecond, Clock: now, slotsPerFile: 20}
+		opts := Options{FS: fs, Dir: "data", JournalFileSize: 64 * limit.KiB, TailBytes: 1, CleanInterval: time.Millisecond, Clock: now, slotsPerFile: 20, Rows: ByKey}
 		b, stop := start(t, opts)
 		c := newCompacted(t, b, seed, nil)
 		for cut := range 3 {
@@ -510,7 +510,7 @@ func BenchmarkCompaction(b *testing.B) {
 	const size, batch = 64 << 20, 500
 	for b.Loop() {
 		b.StopTimer()
-		opts := Options{Dir: b.TempDir(), CleanInterval: time.Hour}
+		opts := Options{Dir: b.TempDir(), CleanInterval: time.Hour, Rows: ByKey}
 		l, stop := start(b, opts)
 		topic := logtest.CreateTopic(b, l, "t", 1, map[string]string{"cleanup.policy": "compact", "segment.bytes": "8388608", "min.cleanable.dirty.ratio": "0"})
 		rng := rand.New(rand.NewPCG(1, 1))

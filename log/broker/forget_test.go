@@ -123,7 +123,7 @@ func (f *forgetting) meets(b *Broker, pause func()) {
 
 // manually is a log in memory whose cleaner only runs when the test says so.
 func manually(fs vfs.FS) Options {
-	return Options{FS: fs, Dir: "data", SegmentSize: 64 * limit.KiB, JournalFileSize: 256 * limit.KiB, TailBytes: 64 * limit.KiB, CleanInterval: time.Hour}
+	return Options{FS: fs, Dir: "data", SegmentSize: 64 * limit.KiB, JournalFileSize: 256 * limit.KiB, TailBytes: 64 * limit.KiB, CleanInterval: time.Hour, Rows: ByKey}
 }
 
 // What a compacted partition remembers of aborted transactions goes with their records: those that the last segment still has

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -8,6 +9,7 @@ import (
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/internal/limit"
 	"github.com/miracledb/miracledb/internal/vfs"
+	"github.com/miracledb/miracledb/log"
 	"github.com/miracledb/miracledb/log/commits"
 )
 
@@ -31,8 +33,15 @@ type Options struct {
 	// 1 GiB; negative: none.
 	Reserve limit.Bytes
 
+	// Rows tells how the records of a topic that asks for compaction are told apart: nil, by their keys; false, not now. Only the
+	// cleaner calls it. Default: nothing is compacted, since whoever does not know of tables would compact theirs wrongly.
+	Rows func(context.Context, log.Topic) (log.Rows, bool)
+
 	slotsPerFile int // of the commit index, for tests
 }
+
+// ByKey are Options.Rows where no topic is a table's.
+func ByKey(context.Context, log.Topic) (log.Rows, bool) { return nil, true }
 
 // commits are the options of the commit index.
 func (o Options) commits(dirs directories) commits.Options {
@@ -86,6 +95,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.SegmentSize == 0 {
 		o.SegmentSize = defaultSegmentSize
+	}
+	if o.Rows == nil {
+		o.Rows = func(context.Context, log.Topic) (log.Rows, bool) { return nil, false }
 	}
 	if o.CleanInterval == 0 {
 		o.CleanInterval = defaultCleanInterval

@@ -208,7 +208,7 @@ func TestThinnedIndexPowerCut(t *testing.T) {
 		rng := rand.New(rand.NewPCG(seed, 8))
 		c := cutting{fs: vfs.NewMem(), rng: rand.New(rand.NewPCG(seed, 9))}
 		now := clock.NewManual(time.Date(2026, 11, 24, 9, 0, 0, 0, time.UTC))
-		opts := Options{FS: c.wrap(), Dir: "data", JournalFileSize: 64 * limit.KiB, TailBytes: 1, CleanInterval: time.Millisecond, Clock: now, slotsPerFile: 20}
+		opts := Options{FS: c.wrap(), Dir: "data", JournalFileSize: 64 * limit.KiB, TailBytes: 1, CleanInterval: time.Millisecond, Clock: now, slotsPerFile: 20, Rows: ByKey}
 		b, stop := start(t, opts)
 		topic := logtest.CreateTopic(t, b, "t", 1, map[string]string{"segment.bytes": "1000", "retention.ms": "-1"})
 		p := log.Partition{Topic: topic.ID}

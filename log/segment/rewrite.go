@@ -178,8 +178,7 @@ func (s *Store) Replace(r *Rewritten, cleaned int64) (gone Retired, ok bool) {
 	at := slices.Index(s.mu.segments, r.old[0])
 	if at < 0 || at+len(r.old) > len(s.mu.segments) || !slices.Equal(s.mu.segments[at:at+len(r.old)], r.old) {
 		s.mu.Unlock()
-		r.new.release()
-		return Retired{r.new}, false
+		return r.GiveUp(), false
 	}
 	s.mu.segments = slices.Concat(s.mu.segments[:at], []*file{r.new}, s.mu.segments[at+len(r.old):])
 	s.mu.cleaned = max(s.mu.cleaned, cleaned)
@@ -189,4 +188,10 @@ func (s *Store) Replace(r *Rewritten, cleaned int64) (gone Retired, ok bool) {
 	s.mu.Unlock()
 	s.forget(r.old)
 	return r.old, true
+}
+
+// GiveUp gives up the file that was to stand in the place of others.
+func (r *Rewritten) GiveUp() Retired {
+	r.new.release()
+	return Retired{r.new}
 }

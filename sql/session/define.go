@@ -188,7 +188,7 @@ func (d *definer) addWithTopic(rel *catalog.Relation) error {
 		if topic.Config == nil {
 			topic.Config = map[string]string{}
 		}
-		topic.Config["cleanup.policy"] = ""
+		topic.Config[cleanupPolicy] = ""
 		if s.db.o.CanonicalKeys {
 			rel.CanonicalKeys = topic.Partitions
 		}
@@ -477,92 +477,6 @@ func (s *Session) awaitDefined(ctx context.Context, rs []*catalog.Record, pos lo
 		}
 	}
 	return nil
-}
-
-// CreateTopic makes a topic for a Kafka client: a raw relation. It is a commit of its own.
-func (d *Database) CreateTopic(ctx context.Context, name string, partitions int32, config map[string]string) (log.Topic, error) {
-	s := d.internal()
-	defer func() { _ = s.Close() }()
-	def, err := s.define(ctx)
-	if err != nil {
-		return log.Topic{}, err
-	}
-	if _, ok := d.o.Log.Topic(name); ok {
-		return log.Topic{}, errs.New(errs.Exists, "topic %q exists", name)
-	}
-	rel := &catalog.Relation{ID: def.id(), Schema: "public", Name: name, Kind: catalog.Raw,
-		Columns: catalog.RawColumns, Topic: newTopicID(), TopicName: name}
-	if _, taken := s.snapshot().Lookup(rel.Schema, rel.Name); taken {
-		return log.Topic{}, errs.New(errs.Exists, "the name %q belongs to a relation without a topic of that name", name)
-	}
-	if err := def.add(&catalog.Record{ID: rel.ID, Relation: rel, Topic: &log.TopicRecord{ID: rel.Topic.String(), Name: name,
-		Partitions: partitions, Config: config}}); err != nil {
-		return log.Topic{}, err
-	}
-	if err := s.commit(ctx); err != nil {
-		return log.Topic{}, err
-	}
-	t, ok := d.o.Log.TopicByID(rel.Topic)
-	if !ok {
-		return log.Topic{}, errs.New(errs.Internal, "topic %q was created and is not there", name)
-	}
-	return t, nil
-}
-
-// AlterTopic changes partitions and settings of a topic for a Kafka client. It is a commit of its own. The topic of a table
-// keeps its cleanup.policy.
-func (d *Database) AlterTopic(ctx context.Context, topic log.Topic, change func(*log.Topic) error) error {
-	s := d.internal()
-	defer func() { _ = s.Close() }()
-	def, err := s.define(ctx)
-	if err != nil {
-		return err
-	}
-	rel, ok := s.snapshot().ByTopic(topic.ID)
-	t, known := d.o.Log.TopicByID(topic.ID)
-	if !ok || !known {
-		return errs.New(errs.NotFound, "topic %q does not exist", topic.Name)
-	}
-	before := t.Setting("cleanup.policy")
-	if err := change(&t); err != nil {
-		return err
-	}
-	if err := log.CheckConfig(t.Config); err != nil {
-		return err
-	}
-	if rel.Kind == catalog.Table && t.Setting("cleanup.policy") != before {
-		return errs.New(errs.Denied, "topic %q is that of table %q: its records are the rows, and are never cleaned", topic.Name, rel.Name)
-	}
-	record := &log.TopicRecord{ID: t.ID.String(), Name: t.Name, Partitions: t.Partitions, Config: t.Config}
-	next := clone(rel)
-	if next.CanonicalKeys > 0 {
-		next.CanonicalKeys = t.Partitions
-	}
-	if err := def.add(&catalog.Record{ID: rel.ID, Relation: next, Topic: record}); err != nil {
-		return err
-	}
-	return s.commit(ctx)
-}
-
-// DropTopic removes a topic for a Kafka client: only one without a schema, since a table is dropped by SQL.
-func (d *Database) DropTopic(ctx context.Context, topic log.Topic) error {
-	s := d.internal()
-	defer func() { _ = s.Close() }()
-	def, err := s.define(ctx)
-	if err != nil {
-		return err
-	}
-	rel, ok := s.snapshot().ByTopic(topic.ID)
-	if !ok {
-		return errs.New(errs.NotFound, "topic %q does not exist", topic.Name)
-	}
-	if rel.Kind != catalog.Raw {
-		return errs.New(errs.Denied, "topic %q is that of %s %q: use DROP TABLE", topic.Name, rel.Kind, rel.Name)
-	}
-	if err := def.dropRelation(rel, false); err != nil {
-		return err
-	}
-	return s.commit(ctx)
 }
 
 // internal is a session of the server's own.

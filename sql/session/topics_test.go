@@ -2,7 +2,9 @@ package session_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -67,13 +69,50 @@ func TestAlterTopicOfTable(t *testing.T) {
 	if err := alter(t, s, "events", "retention.ms", "9", 3); err != nil {
 		t.Fatal(err)
 	}
-	if err := alter(t, s, "rows", "cleanup.policy", "delete", 3); !errs.Is(err, errs.Denied) {
-		t.Errorf("cutting the topic of a table: %v", err)
+	for _, policy := range []string{"delete", "compact,delete"} {
+		if err := alter(t, s, "rows", "cleanup.policy", policy, 3); !errors.Is(err, log.ErrInvalidConfig) {
+			t.Errorf("cutting the topic of a table by %s: %v", policy, err)
+		}
 	}
 	nodetest.Exec(t, c, "INSERT INTO rows SELECT generate_series(1, 100)", "ALTER TABLE rows ADD COLUMN v int")
 	topic, _ := s.Log.Topic("rows")
 	if cut, compact := topic.Cleanup(); cut || compact || topic.Partitions != 3 || topic.Setting("segment.ms") != "5000" {
 		t.Errorf("%+v", topic)
+	}
+}
+
+// A table's topic is compacted if asked, but for tables whose rows stand or fall with others.
+func TestCompactTopicOfTable(t *testing.T) {
+	s := nodetest.Start(t)
+	c := s.Connect(t)
+	nodetest.Exec(t, c, "CREATE TABLE plain (id int PRIMARY KEY)", "CREATE TABLE owner (id int PRIMARY KEY)",
+		"CREATE TABLE child (id int PRIMARY KEY, o int REFERENCES owner)", "CREATE TABLE sole (id int PRIMARY KEY, v int UNIQUE)")
+	policy := func(name string) (cut, compact bool) {
+		topic, _ := s.Log.Topic(name)
+		return topic.Cleanup()
+	}
+	for name, says := range map[string]string{"owner": `table "child" refers to it`, "child": "UNIQUE or FOREIGN KEY", "sole": "UNIQUE or FOREIGN KEY"} {
+		if err := alter(t, s, name, "cleanup.policy", "compact", 1); !errors.Is(err, log.ErrInvalidConfig) || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := alter(t, s, "plain", "cleanup.policy", "compact", 1); err != nil {
+		t.Fatal(err)
+	}
+	nodetest.Exec(t, c, "ALTER TABLE plain ADD COLUMN v int", "CREATE UNIQUE INDEX pv ON plain (v)")
+	if err := alter(t, s, "plain", "segment.ms", "5000", 1); err != nil {
+		t.Errorf("another setting, once there is a constraint: %v", err)
+	}
+	if cut, compact := policy("plain"); cut || !compact {
+		t.Errorf("cut %t, compacted %t", cut, compact)
+	}
+	topic, _ := s.Log.Topic("plain")
+	err := s.Database.AlterTopic(t.Context(), topic, func(t *log.Topic) error {
+		t.Config = nil // as AlterConfigs and --delete-config take settings away
+		return nil
+	})
+	if cut, compact := policy("plain"); err != nil || cut || compact {
+		t.Errorf("taken back: %v, cut %t, compacted %t", err, cut, compact)
 	}
 }
 

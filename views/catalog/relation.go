@@ -1,6 +1,8 @@
 package catalog
 
 import (
+	"slices"
+
 	"github.com/miracledb/miracledb/internal/delta"
 	"github.com/miracledb/miracledb/internal/row"
 	"github.com/miracledb/miracledb/log"
@@ -112,6 +114,12 @@ func (r *Relation) RowSchema() *row.Schema {
 
 // Keyed reports whether the relation's rows have an identity: writes to it are upserts.
 func (r *Relation) Keyed() bool { return len(r.Key) > 0 }
+
+// Constrained tells whether the relation has constraints beside its primary key by which a row stands or falls with others:
+// UNIQUE and FOREIGN KEY.
+func (r *Relation) Constrained() bool {
+	return len(r.ForeignKeys) > 0 || slices.ContainsFunc(r.Indexes, func(x Index) bool { return x.Unique })
+}
 
 // Columns of a topic's records as they are queryable without a schema (DESIGN section 5). Keys and values are text: bytes
 // that are no UTF-8 stand there in bytea's hex form.

@@ -197,6 +197,9 @@ const processEnv = "MIRACLEDB_NODETEST_SERVER"
 func serve(dir string) int {
 	c := node.Config{Data: dir, Kafka: free, PG: free, HTTP: free,
 		Log: broker.Options{JournalFileSize: 256 * limit.KiB, SegmentSize: limit.MiB}} // many checkpoints and files
+	if ahead, err := time.ParseDuration(os.Getenv(AheadEnv)); err == nil {
+		c.Log.Clock, c.Log.CleanInterval = Ahead(ahead), 20*time.Millisecond
+	}
 	if b := os.Getenv(brokersEnv); b != "" {
 		c.Brokers, c.Kafka = strings.Split(b, ","), node.Address{}
 	}
@@ -247,6 +250,15 @@ func flush(n *node.Node) {
 		}
 	}
 }
+
+// AheadEnv is how far the clock of a server process's log is ahead of the machine's; with it the log is cleaned all the time.
+const AheadEnv = "MIRACLEDB_NODETEST_AHEAD"
+
+// Ahead is a clock that is ahead of the machine's.
+type Ahead time.Duration
+
+// Now: see clock.Clock.
+func (a Ahead) Now() time.Time { return time.Now().Add(time.Duration(a)) }
 
 // Process is a node in a process of its own.
 type Process struct {

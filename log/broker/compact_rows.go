@@ -1,0 +1,175 @@
+package broker
+
+import (
+	"context"
+	"math"
+
+	"github.com/miracledb/miracledb/log"
+	"github.com/miracledb/miracledb/log/record"
+)
+
+// rowRound is what a round over a partition of a table's topic knows beyond its keys, which are names of rows there. What it
+// leaves gives the same rows when it is applied from the start: of each row the record that took effect last, which is not
+// the one of the highest offset where there are transactions, and each record that changes no row.
+type rowRound struct {
+	broker *Broker
+	round  *round
+	rows   log.Rows
+	// timeless is set when names do not depend on where a record takes effect: nobody is asked then.
+	timeless bool
+	// open are the transactions whose outcome stands behind the round, by producer: their records stay. Of the others effects
+	// has where they took effect, of those alone that a change of names lies within.
+	open    map[int64]int64
+	effects map[int64][]txnEffect
+}
+
+// txnEffect is a transaction that began at the offset first and took effect with its marker.
+type txnEffect struct {
+	first, marker int64
+	at            log.Position
+}
+
+func newRowRound(b *Broker, r *round, rows log.Rows) *rowRound {
+	return &rowRound{broker: b, round: r, rows: rows,
+		timeless: rows.Alike(log.Position{}, log.Position{Epoch: math.MaxUint32, Sequence: math.MaxUint64}),
+		open:     map[int64]int64{}, effects: map[int64][]txnEffect{}}
+}
+
+// collect finds the record that took effect last for each row of the dirty part. It passes over the clean part too:
+// transactions that began there may end behind it.
+func (w *rowRound) collect(ctx context.Context) error {
+	r, full := w.round, false
+	for i, s := range r.files {
+		err := r.store.Scan(s.Base, func(b record.Batch) error {
+			if err := ctx.Err(); err != nil || full {
+				return err
+			}
+			dirty := b.LastOffset() >= r.cleaned
+			if dirty && len(r.keys)+int(b.Count) > compactKeys && len(r.keys) > 0 {
+				full, r.upTo = true, b.BaseOffset
+				return nil
+			}
+			switch {
+			case b.Control():
+				return w.ended(ctx, b, dirty)
+			case b.Transactional():
+				if _, begun := w.open[b.ProducerID]; !begun {
+					w.open[b.ProducerID] = b.BaseOffset
+				}
+			case dirty:
+				at, err := w.position(b.LastOffset())
+				if err != nil {
+					return err
+				}
+				return w.note(b, at)
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if full {
+			r.files = r.files[:i+1]
+			return nil
+		}
+	}
+	return nil
+}
+
+// ended takes a marker in: its transaction's records take effect there.
+func (w *rowRound) ended(ctx context.Context, marker record.Batch, dirty bool) error {
+	first, begun := w.open[marker.ProducerID]
+	delete(w.open, marker.ProducerID)
+	txn, commit, ok := record.Marker(marker, w.round.partition)
+	if !ok || !commit || !begun {
+		return nil // nothing is left of it, or nothing took effect
+	}
+	at, err := w.position(marker.BaseOffset)
+	if err != nil {
+		return err
+	}
+	if !w.timeless {
+		began, err := w.position(first)
+		if err != nil {
+			return err
+		}
+		if !w.rows.Alike(began, at) {
+			w.effects[marker.ProducerID] = append(w.effects[marker.ProducerID], txnEffect{first, marker.BaseOffset, at})
+		}
+	}
+	if !dirty {
+		return nil
+	}
+	return record.Committed(ctx, w.broker, txn, func(pb log.PartitionBatch) error {
+		b, _, err := record.Parse(pb.Batch)
+		if err != nil {
+			return err
+		}
+		return w.note(b, at)
+	})
+}
+
+// position is the append of an offset, where it matters.
+func (w *rowRound) position(offset int64) (log.Position, error) {
+	if w.timeless {
+		return log.Position{}, nil
+	}
+	return w.broker.PositionOf(w.round.partition, offset)
+}
+
+// note makes the records of a batch that takes effect now the last of their rows.
+func (w *rowRound) note(b record.Batch, at log.Position) error {
+	names, err := w.rows.Names(w.round.partition, b.Bytes, at)
+	if err != nil {
+		return err
+	}
+	it := &w.round.it
+	if err := it.Reset(b); err != nil {
+		return err
+	}
+	for i := 0; it.Next(); i++ {
+		if names[i] != nil {
+			w.round.keys[w.round.hash(names[i])] = it.Record().Offset
+		}
+	}
+	return it.Err()
+}
+
+// drops tells which records of a batch another one has taken the place of. A deletion goes with a later round than the one
+// that took away what it deletes, whatever the order of their files.
+func (w *rowRound) drops(b record.Batch, expired bool) (func(record.Record) bool, error) {
+	at, err := w.position(b.LastOffset())
+	if err != nil {
+		return nil, err
+	}
+	if b.Transactional() {
+		if first, open := w.open[b.ProducerID]; open && b.BaseOffset >= first {
+			return func(record.Record) bool { return false }, nil
+		}
+		for _, e := range w.effects[b.ProducerID] {
+			if e.first <= b.BaseOffset && b.BaseOffset < e.marker {
+				at = e.at
+			}
+		}
+	}
+	names, err := w.rows.Names(w.round.partition, b.Bytes, at)
+	if err != nil {
+		return nil, err
+	}
+	byOffset := map[int64][]byte{}
+	if err := w.round.it.Reset(b); err != nil {
+		return nil, err
+	}
+	for i := 0; w.round.it.Next(); i++ {
+		byOffset[w.round.it.Record().Offset] = names[i]
+	}
+	return func(rec record.Record) bool {
+		name := byOffset[rec.Offset]
+		if name == nil {
+			return false
+		}
+		last, known := w.round.keys[w.round.hash(name)]
+		return known && last != rec.Offset ||
+			rec.Value == nil && expired && rec.Offset < w.round.cleaned && w.rows.Forgets()
+	}, w.round.it.Err()
+}
