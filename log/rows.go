@@ -8,6 +8,7 @@ type Rows interface {
 	Names(p Partition, batch []byte, at Position) ([][]byte, error)
 	// Alike tells whether a record has the same name wherever it takes effect from a to b.
 	Alike(a, b Position) bool
-	// Forgets tells whether a deletion may be forgotten once its partition has nothing older with its name.
-	Forgets() bool
+	// Forgets tells whether a deletion that was written at a Position may be forgotten once its partition has nothing older with
+	// its name.
+	Forgets(at Position) bool
 }

@@ -229,7 +229,9 @@ func (r *tableRows) Alike(a, b log.Position) bool {
 	return r.at(a) == r.at(b) && (a == b || !r.registry)
 }
 
-// Forgets: see log.Rows. Of several partitions one that has the deletion knows nothing of the others.
-func (r *tableRows) Forgets() bool {
-	return r.topic.Partitions == 1 && r.table.definitions[len(r.table.definitions)-1].era == 0
+// Forgets: see log.Rows. Of several partitions one that has the deletion knows nothing of the others. What was written before
+// the table was declared may have been compacted by keys, which does not know what a deletion deletes.
+func (r *tableRows) Forgets(at log.Position) bool {
+	all := r.table.definitions
+	return r.topic.Partitions == 1 && all[len(all)-1].era == 0 && !at.Less(all[0].from)
 }

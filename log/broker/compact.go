@@ -262,8 +262,8 @@ func (r *round) edit(b record.Batch) ([]byte, error) {
 	}
 	if r.rows != nil && !aborted && !b.Control() {
 		var err error
-		if drops, err = r.rows.drops(b, expired); err != nil {
-			return nil, err
+		if drops, err = r.rows.drops(b, expired); drops == nil {
+			return b.Bytes, err
 		}
 	}
 	keep := func(rec record.Record) bool {

@@ -17,8 +17,8 @@ type rowRound struct {
 	rows   log.Rows
 	// timeless is set when names do not depend on where a record takes effect: nobody is asked then.
 	timeless bool
-	// open are the transactions whose outcome stands behind the round, by producer: their records stay. Of the others effects
-	// has where they took effect, of those alone that a change of names lies within.
+	// open are the transactions whose outcome stands behind the round, by producer: their records stay as they are. Of the
+	// others effects has where they took effect, of those alone that a change of names lies within, or the clean offset.
 	open    map[int64]int64
 	effects map[int64][]txnEffect
 }
@@ -27,6 +27,8 @@ type rowRound struct {
 type txnEffect struct {
 	first, marker int64
 	at            log.Position
+	// late is set when the round is the first one that knows its outcome: what its deletions delete may still be there.
+	late bool
 }
 
 func newRowRound(b *Broker, r *round, rows log.Rows) *rowRound {
@@ -88,14 +90,12 @@ func (w *rowRound) ended(ctx context.Context, marker record.Batch, dirty bool) e
 	if err != nil {
 		return err
 	}
-	if !w.timeless {
-		began, err := w.position(first)
-		if err != nil {
-			return err
-		}
-		if !w.rows.Alike(began, at) {
-			w.effects[marker.ProducerID] = append(w.effects[marker.ProducerID], txnEffect{first, marker.BaseOffset, at})
-		}
+	began, err := w.position(first)
+	if err != nil {
+		return err
+	}
+	if late := dirty && first < w.round.cleaned; late || !w.timeless && !w.rows.Alike(began, at) {
+		w.effects[marker.ProducerID] = append(w.effects[marker.ProducerID], txnEffect{first, marker.BaseOffset, at, late})
 	}
 	if !dirty {
 		return nil
@@ -135,22 +135,31 @@ func (w *rowRound) note(b record.Batch, at log.Position) error {
 	return it.Err()
 }
 
-// drops tells which records of a batch another one has taken the place of. A deletion goes with a later round than the one
-// that took away what it deletes, whatever the order of their files.
+// drops tells which records of a batch another one has taken the place of; nil: the batch stays as it is. A deletion goes with
+// a later round than the one that took away what it deletes, whatever the order of their files.
 func (w *rowRound) drops(b record.Batch, expired bool) (func(record.Record) bool, error) {
 	at, err := w.position(b.LastOffset())
 	if err != nil {
 		return nil, err
 	}
+	written, forgets := at, expired && b.LastOffset() < w.round.cleaned
 	if b.Transactional() {
 		if first, open := w.open[b.ProducerID]; open && b.BaseOffset >= first {
-			return func(record.Record) bool { return false }, nil
+			return nil, nil
 		}
 		for _, e := range w.effects[b.ProducerID] {
 			if e.first <= b.BaseOffset && b.BaseOffset < e.marker {
-				at = e.at
+				at, forgets = e.at, forgets && !e.late
 			}
 		}
+	}
+	if forgets {
+		if w.timeless {
+			if written, err = w.broker.PositionOf(w.round.partition, b.LastOffset()); err != nil {
+				return nil, err
+			}
+		}
+		forgets = w.rows.Forgets(written)
 	}
 	names, err := w.rows.Names(w.round.partition, b.Bytes, at)
 	if err != nil {
@@ -169,7 +178,6 @@ func (w *rowRound) drops(b record.Batch, expired bool) (func(record.Record) bool
 			return false
 		}
 		last, known := w.round.keys[w.round.hash(name)]
-		return known && last != rec.Offset ||
-			rec.Value == nil && expired && rec.Offset < w.round.cleaned && w.rows.Forgets()
+		return known && last != rec.Offset || rec.Value == nil && forgets
 	}, w.round.it.Err()
 }

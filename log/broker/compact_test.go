@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -395,106 +396,144 @@ func TestRestoreCompacted(t *testing.T) {
 	}
 }
 
+// txnTopic is a topic of one partition, each batch in a file of its own, with transactions of producers by name.
+type txnTopic struct {
+	t         *testing.T
+	b         *Broker
+	now       *clock.Manual
+	topic     log.Topic
+	p         log.Partition
+	producers map[string]log.TxnProducer
+	sequence  map[string]int32
+}
+
+func newTxnTopic(t *testing.T, b *Broker, now *clock.Manual, config map[string]string, producers ...string) *txnTopic {
+	t.Helper()
+	all := map[string]string{"cleanup.policy": "compact", "segment.bytes": "100", "min.cleanable.dirty.ratio": "0", "delete.retention.ms": "60000"}
+	maps.Copy(all, config)
+	x := &txnTopic{t: t, b: b, now: now, topic: logtest.CreateTopic(t, b, "t", 1, all), producers: map[string]log.TxnProducer{}, sequence: map[string]int32{}}
+	x.p = log.Partition{Topic: x.topic.ID}
+	for _, id := range producers {
+		var err error
+		if x.producers[id], err = b.InitTxn(t.Context(), id, 15*time.Minute, log.NoProducer); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return x
+}
+
+// put appends a batch of records of one value (nil: tombstones), in the transaction of a producer ("": in none).
+func (x *txnTopic) put(id string, value []byte, keys ...string) {
+	x.t.Helper()
+	var builder record.Builder
+	for _, key := range keys {
+		builder.Add(x.now.Now().UnixMilli(), []byte(key), value)
+	}
+	if id != "" {
+		if err := x.b.AddTxnPartitions(x.t.Context(), id, x.producers[id], []log.Partition{x.p}); err != nil {
+			x.t.Fatal(err)
+		}
+		builder.Producer(x.producers[id].ID, x.producers[id].Epoch, x.sequence[id])
+		builder.MarkTransactional()
+		x.sequence[id] += int32(len(keys))
+	}
+	data, err := builder.Build()
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	commit(x.t, x.b, oneBatch(x.topic, data))
+}
+
+func (x *txnTopic) end(id string, committed bool) {
+	x.t.Helper()
+	if _, _, err := x.b.EndTxn(x.t.Context(), id, x.producers[id], committed, false); err != nil {
+		x.t.Fatal(err)
+	}
+}
+
+// batches visits what is left, each batch with its records.
+func (x *txnTopic) batches(visit func(record.Batch, []record.Record)) {
+	x.t.Helper()
+	bounds, err := x.b.Bounds(x.p)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	var it record.Iterator
+	r := record.NewReader(x.b, x.p, bounds.Start, bounds.End)
+	for r.Next(x.t.Context()) {
+		if err := it.Reset(r.Batch()); err != nil {
+			x.t.Fatal(err)
+		}
+		var records []record.Record
+		for it.Next() {
+			records = append(records, it.Record())
+		}
+		visit(r.Batch(), records)
+	}
+	if r.Err() != nil {
+		x.t.Fatal(r.Err())
+	}
+}
+
+// have holds the records that are left, "offset:key" each, against what is wanted.
+func (x *txnTopic) have(want string) {
+	x.t.Helper()
+	var got []string
+	x.batches(func(b record.Batch, records []record.Record) {
+		for _, r := range records {
+			what := string(r.Key)
+			if b.Control() {
+				what = "marker"
+			}
+			got = append(got, fmt.Sprintf("%d:%s", r.Offset, what))
+		}
+	})
+	if fmt.Sprint(got) != want {
+		x.t.Fatalf("%v, want %s", got, want)
+	}
+}
+
 // Compaction takes out what was aborted, keeps what is open, and markers as long as anything of their transaction is left.
 func TestCompactionOfTransactions(t *testing.T) {
 	opts, now := cleaning(t, t.TempDir())
 	opts.TailBytes = 1
 	b, stop := start(t, opts)
-	ctx := context.Background()
-	topic := logtest.CreateTopic(t, b, "t", 1, map[string]string{"cleanup.policy": "compact", "segment.bytes": "100",
-		"min.cleanable.dirty.ratio": "0", "delete.retention.ms": "60000"})
-	p := log.Partition{Topic: topic.ID}
-	producers := map[string]log.TxnProducer{}
-	for _, id := range []string{"a", "b", "open"} {
-		var err error
-		if producers[id], err = b.InitTxn(ctx, id, time.Minute, log.NoProducer); err != nil {
-			t.Fatal(err)
-		}
-	}
-	put := func(id, key string, sequence int32) {
-		t.Helper()
-		if err := b.AddTxnPartitions(ctx, id, producers[id], []log.Partition{p}); err != nil {
-			t.Fatal(err)
-		}
-		var builder record.Builder
-		builder.Add(now.Now().UnixMilli(), []byte(key), []byte(id))
-		builder.Producer(producers[id].ID, producers[id].Epoch, sequence)
-		builder.MarkTransactional()
-		data, err := builder.Build()
-		if err != nil {
-			t.Fatal(err)
-		}
-		commit(t, b, oneBatch(topic, data))
-	}
-	end := func(id string, committed bool) {
-		t.Helper()
-		if _, _, err := b.EndTxn(ctx, id, producers[id], committed, false); err != nil {
-			t.Fatal(err)
-		}
-	}
-	have := func(want string) {
-		t.Helper()
-		var got []string
-		var it record.Iterator
-		bounds, _ := b.Bounds(p)
-		for at := bounds.Start; at < bounds.End; {
-			data, err := b.Read(ctx, p, at, log.ReadLimit{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			for len(data) > 0 {
-				batch, rest, err := record.Parse(data)
-				if err != nil {
-					t.Fatal(err)
-				}
-				_ = it.Reset(batch)
-				for it.Next() {
-					what := string(it.Record().Key)
-					if batch.Control() {
-						what = "marker"
-					}
-					got = append(got, fmt.Sprintf("%d:%s", it.Record().Offset, what))
-				}
-				at, data = batch.LastOffset()+1, rest
-			}
-		}
-		if fmt.Sprint(got) != want {
-			t.Fatalf("%v, want %s", got, want)
-		}
-	}
-	put("a", "x", 0)    // 0
-	put("a", "y", 1)    // 1
-	end("a", true)      // 2
-	put("b", "x", 0)    // 3
-	end("b", false)     // 4
-	put("a", "y", 2)    // 5
-	end("a", true)      // 6
-	put("open", "x", 0) // 7
-	put("a", "x", 3)    // 8
-	end("a", true)      // 9
-	settle(t, b)        // up to 7, not included
+	x := newTxnTopic(t, b, now, nil, "a", "b", "open")
+	put := func(id, key string) { t.Helper(); x.put(id, []byte(id), key) }
+	end, have := x.end, x.have
+	put("a", "x")    // 0
+	put("a", "y")    // 1
+	end("a", true)   // 2
+	put("b", "x")    // 3
+	end("b", false)  // 4
+	put("a", "y")    // 5
+	end("a", true)   // 6
+	put("open", "x") // 7
+	put("a", "x")    // 8
+	end("a", true)   // 9
+	settle(t, b)     // up to 7, not included
 	have("[0:x 2:marker 4:marker 5:y 6:marker 7:x 8:x 9:marker]")
-	end("open", false)  // 10
-	put("a", "z", 4)    // 11
-	end("a", true)      // 12
-	put("a", "last", 5) // 13
-	end("a", true)      // 14
-	settle(t, b)        // the aborted transaction's marker is met with nothing left of it
+	end("open", false) // 10
+	put("a", "z")      // 11
+	end("a", true)     // 12
+	put("a", "last")   // 13
+	end("a", true)     // 14
+	settle(t, b)       // the aborted transaction's marker is met with nothing left of it
 	have("[2:marker 4:marker 5:y 6:marker 8:x 9:marker 10:marker 11:z 12:marker 13:last 14:marker]")
 	now.Advance(2 * time.Minute)
-	put("a", "y", 6)    // 15
-	end("a", true)      // 16
-	put("a", "last", 7) // 17
-	end("a", true)      // 18
+	put("a", "y")    // 15
+	end("a", true)   // 16
+	put("a", "last") // 17
+	end("a", true)   // 18
 	settle(t, b)
 	// Nothing is left of the first transaction; the last batches of b, open and a stand there without records, and hold
 	// the markers of theirs.
 	have("[2:marker 4:marker 6:marker 8:x 9:marker 10:marker 11:z 12:marker 14:marker 15:y 16:marker 17:last 18:marker]")
 	now.Advance(2 * time.Minute)
-	put("a", "y", 8) // 19
-	end("a", true)   // 20
-	put("a", "q", 9) // 21
-	end("a", true)   // 22
+	put("a", "y")  // 19
+	end("a", true) // 20
+	put("a", "q")  // 21
+	end("a", true) // 22
 	settle(t, b)
 	have("[4:marker 6:marker 8:x 9:marker 10:marker 11:z 12:marker 14:marker 16:marker 17:last 18:marker 19:y 20:marker 21:q 22:marker]")
 	if err := stop(); err != nil {

@@ -56,7 +56,7 @@ func TestAlterTopic(t *testing.T) {
 	}
 }
 
-// What holds a table's rows is never cleaned; what a Kafka client has set stays over DDL.
+// Nothing cuts a table's rows; what a Kafka client has set stays over DDL.
 func TestAlterTopicOfTable(t *testing.T) {
 	s := nodetest.Start(t)
 	c := s.Connect(t)

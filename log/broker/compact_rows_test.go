@@ -1,0 +1,122 @@
+package broker
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/miracledb/miracledb/log"
+	"github.com/miracledb/miracledb/log/record"
+)
+
+// spelt are the rows of a table whose keys may stand in braces, "1" or "{1}"; a record of the value "bad" is rejected.
+type spelt struct {
+	declared log.Position // of the table
+	timeless bool
+	fails    int64 // the offset of a batch whose names are not known; 0: none
+}
+
+var errNames = errors.New("no names now")
+
+func (s *spelt) rows(context.Context, log.Topic) (log.Rows, bool) { return s, true }
+
+func (s *spelt) Names(_ log.Partition, batch []byte, _ log.Position) ([][]byte, error) {
+	b, _, err := record.Parse(batch)
+	if err != nil {
+		return nil, err
+	}
+	if s.fails != 0 && b.BaseOffset == s.fails {
+		return nil, errNames
+	}
+	var it record.Iterator
+	if err := it.Reset(b); err != nil {
+		return nil, err
+	}
+	var names [][]byte
+	for it.Next() {
+		names = append(names, nameOf(it.Record()))
+	}
+	return names, it.Err()
+}
+
+func nameOf(r record.Record) []byte {
+	if string(r.Value) == "bad" {
+		return nil
+	}
+	return bytes.Clone(bytes.Trim(r.Key, "{}"))
+}
+
+func (s *spelt) Alike(a, b log.Position) bool { return s.timeless || a == b }
+
+func (s *spelt) Forgets(at log.Position) bool { return !at.Less(s.declared) }
+
+// A deletion from before the table was declared stays: compaction by keys does not know what it deletes.
+func TestCompactionByKeysBeforeRows(t *testing.T) {
+	for _, timeless := range []bool{true, false} {
+		opts, now := cleaning(t, t.TempDir())
+		opts.TailBytes = 1
+		rows, known := &spelt{timeless: timeless}, false
+		opts.Rows = func(context.Context, log.Topic) (log.Rows, bool) {
+			if known {
+				return rows, true
+			}
+			return nil, true
+		}
+		b, _ := start(t, opts)
+		x := newTxnTopic(t, b, now, nil)
+		x.put("", []byte("v"), "1") // 0
+		x.put("", nil, "{1}")       // 1
+		x.put("", []byte("v"), "x") // 2
+		settle(t, b)
+		known = true
+		x.put("", []byte("v"), "2") // 3
+		var err error
+		if rows.declared, err = b.PositionOf(x.p, 3); err != nil {
+			t.Fatal(err)
+		}
+		x.put("", nil, "{2}")       // 4
+		x.put("", []byte("v"), "x") // 5
+		now.Advance(2 * time.Minute)
+		settle(t, b)
+		x.have("[0:1 1:{1} 2:x 4:{2} 5:x]")
+		now.Advance(2 * time.Minute)
+		x.put("", []byte("v"), "x") // 6
+		settle(t, b)
+		x.have("[0:1 1:{1} 5:x 6:x]")
+	}
+}
+
+// A transaction's deletion whose marker a later round meets goes with none that may still be to remove what it deletes.
+func TestCompactionKeepsLateDeletions(t *testing.T) {
+	opts, now := cleaning(t, t.TempDir())
+	opts.TailBytes = 1
+	rows := &spelt{timeless: true}
+	opts.Rows = rows.rows
+	b, _ := start(t, opts)
+	x := newTxnTopic(t, b, now, map[string]string{"min.compaction.lag.ms": "60000"}, "a")
+	x.put("a", nil, "1")        // 0
+	x.put("", []byte("v"), "1") // 1: its marker comes later, so the transaction deletes it
+	now.Advance(2 * time.Minute)
+	x.end("a", true)            // 2
+	x.put("", []byte("v"), "2") // 3
+	settle(t, b)                // up to 1: what is younger waits for min.compaction.lag.ms
+	x.have("[0:1 1:1 2:marker 3:2]")
+	now.Advance(2 * time.Minute)
+	x.put("", []byte("v"), "2") // 4
+	for range 3 {
+		rows.fails = 1
+		settle(t, b) // is cut short after the first file
+		x.have("[0:1 1:1 2:marker 3:2 4:2]")
+		now.Advance(2 * time.Minute)
+	}
+	rows.fails = 0
+	b.cleaner.damaged = map[log.Partition]bool{}
+	settle(t, b)
+	x.have("[0:1 2:marker 3:2 4:2]")
+	now.Advance(2 * time.Minute)
+	x.put("", []byte("v"), "2") // 5
+	settle(t, b)
+	x.have("[2:marker 4:2 5:2]")
+}
