@@ -7,6 +7,7 @@ import (
 	"github.com/miracledb/miracledb/internal/delta"
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/internal/row"
+	"github.com/miracledb/miracledb/internal/vfs"
 	"github.com/miracledb/miracledb/log"
 	"github.com/miracledb/miracledb/log/record"
 	"github.com/miracledb/miracledb/sql/ingest"
@@ -35,7 +36,11 @@ type applier struct {
 
 // next reads what is there, at least one entry, and gives one or more ticks in order.
 func (a *applier) next(ctx context.Context) ([]*tick, error) {
-	entries, err := a.o.Log.ReadFrom(ctx, a.pos, readBytes)
+	var entries []log.Entry
+	err := a.o.patient(ctx, vfs.Scarce, func() (err error) {
+		entries, err = a.o.Log.ReadFrom(ctx, a.pos, readBytes)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}

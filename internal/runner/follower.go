@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
@@ -129,33 +128,11 @@ func (f *follower) step(ctx context.Context, t *tick) error {
 // present reports whether every store is at the end of a tick, so that its relations can be read as of then.
 func (f *follower) present(t *tick) bool { return t.tables != nil && !t.to.Less(f.together) }
 
-// retryAfter is how long what failed for want of descriptors or space waits.
-const retryAfter = time.Second
-
 // applyColumns gives the columnar store its part of the tick, again and again while there are no descriptors or space for it.
 func (f *follower) applyColumns(ctx context.Context, t *tick) error {
 	changes := f.columns(t)
-	for told := false; ; told = true {
-		err := f.o.Columnar.Apply(t.to, changes...)
-		if err == nil || !errs.Is(err, errs.Unavailable) || f.o.Columnar.Stopped() != nil {
-			return err
-		}
-		if !told {
-			f.delayed(err)
-		}
-		select {
-		case <-time.After(retryAfter):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-// delayed tells of a fault after which the same is tried again.
-func (f *follower) delayed(err error) {
-	if f.o.Delayed != nil {
-		f.o.Delayed(err)
-	}
+	again := func(err error) bool { return errs.Is(err, errs.Unavailable) && f.o.Columnar.Stopped() == nil }
+	return f.o.patient(ctx, again, func() error { return f.o.Columnar.Apply(t.to, changes...) })
 }
 
 // columns are the changes for the columnar store: those of tables and streams. Views are read from the heap.

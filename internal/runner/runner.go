@@ -275,7 +275,7 @@ func (r *Runner) follow(ctx context.Context, ticks <-chan *tick) error {
 			case err == nil:
 				last = r.follower.pos
 			case vfs.Scarce(err) && r.o.Columnar.Stopped() == nil:
-				r.follower.delayed(err) // until the next is due: what is on disk is right, a start would replay more
+				r.o.delayed(err) // until the next is due: what is on disk is right, a start would replay more
 			default:
 				return err
 			}
