@@ -20,7 +20,7 @@ type TxnOffset struct {
 }
 
 // TxnRange is where the records of one committed transaction stand in one partition: those of its producer from First to
-// before Marker. First is no lower than where the partition began when the transaction ended.
+// before Marker. The built-in log gives a First no lower than where the partition began when the transaction ended.
 type TxnRange struct {
 	Partition     Partition
 	Producer      int64

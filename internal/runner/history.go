@@ -9,8 +9,8 @@ import (
 	"github.com/miracledb/miracledb/views/catalog"
 )
 
-// history applies what a topic held before the append at pos that gave it a schema: the same rows come out as if the
-// schema had been there from the first record on.
+// history applies what a topic has from before the append at pos that gave it a schema: the same rows come out as if the schema had been
+// there from the first record on that is left.
 func (a *applier) history(t *tick, rel *catalog.Relation, pos log.Position) error {
 	err := a.past(t, rel, pos)
 	if errors.Is(err, log.ErrUnknownPartition) {
@@ -28,7 +28,7 @@ func (a *applier) past(t *tick, rel *catalog.Relation, pos log.Position) error {
 		if err != nil {
 			return err
 		}
-		p.reader = record.NewReader(p.log, p.partition, b.Start, b.End)
+		p.start, p.reader = b.Start, record.NewReader(p.log, p.partition, b.Start, b.End)
 		if err := p.advance(); err != nil {
 			return err
 		}
@@ -69,6 +69,7 @@ type pastRecords struct {
 	log       log.Log
 	partition log.Partition
 	until     log.Position
+	start     int64 // of the partition: what is below it was given up
 	reader    *record.Reader
 	committed []log.PartitionBatch // of the transaction whose marker was read last, at its place
 
@@ -102,6 +103,7 @@ func (p *pastRecords) advance() error {
 			return err
 		}
 		if r, commit, ok := record.Marker(b, p.partition); ok && commit {
+			r.First = max(r.First, p.start)
 			err = record.Committed(ctx, p.log, r, func(b log.PartitionBatch) error {
 				p.committed = append(p.committed, b)
 				return nil

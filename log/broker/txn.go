@@ -295,7 +295,7 @@ func (b *Broker) hookedRanges(id string) (ranges []log.TxnRange, last uint64) {
 			continue
 		}
 		if first, has := ps.open[t.producer.ID]; has {
-			ranges = append(ranges, log.TxnRange{Partition: p, Producer: t.producer.ID, First: first})
+			ranges = append(ranges, log.TxnRange{Partition: p, Producer: t.producer.ID, First: max(first, ps.start)})
 		}
 	}
 	return ranges, t.last

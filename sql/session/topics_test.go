@@ -210,6 +210,37 @@ func TestSchemaOverCutTopic(t *testing.T) {
 	nodetest.Eventually(t, c, "SELECT string_agg(v::text, ' ' ORDER BY v) FROM early", "1 1 2 2 3 3")
 }
 
+// The same within a transaction, whose records take effect behind the cut.
+func TestSchemaOverCutTransaction(t *testing.T) {
+	s := nodetest.Start(t)
+	c := s.Connect(t)
+	topic, err := s.Database.CreateTopic(t.Context(), "cut", 1, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := kgo.NewClient(kgo.SeedBrokers(s.Kafka), kgo.TransactionalID("x"), kgo.DefaultProduceTopic("cut"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.Close()
+	if err := k.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		if err := k.ProduceSync(t.Context(), &kgo.Record{Value: fmt.Appendf(nil, `{"v":%d}`, i+1)}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := k.EndTransaction(t.Context(), kgo.TryCommit); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Log.(*broker.Broker).DeleteRecords(t.Context(), log.Partition{Topic: topic.ID}, 1); err != nil {
+		t.Fatal(err)
+	}
+	nodetest.Exec(t, c, "CREATE TABLE past (v int) WITH (append_only, topic = 'cut')")
+	nodetest.Eventually(t, c, "SELECT string_agg(v::text, ' ' ORDER BY v) FROM past", "2 3")
+}
+
 // With miracledb.read = latest a table shows every record that Kafka has acknowledged, as views and the analytical engine do.
 func TestLatestReadsTables(t *testing.T) {
 	s := nodetest.Start(t)
