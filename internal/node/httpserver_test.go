@@ -118,7 +118,7 @@ func TestHTTPRefusesBodies(t *testing.T) {
 		}
 		w.WriteHeader(http.StatusRequestEntityTooLarge)
 		_, _ = io.WriteString(w, "too large")
-	}, httpLimits{connections: 3, header: time.Minute, idle: 5 * time.Second, stall: 5 * time.Second, parting: time.Second})
+	}, httpLimits{connections: 3, header: time.Minute, idle: 30 * time.Second, stall: 30 * time.Second, parting: time.Second})
 	const size = 15 << 20
 	body := strings.Repeat("a", size)
 	for name, text := range map[string]string{
@@ -142,7 +142,7 @@ func TestHTTPRefusesBodies(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		_ = c.SetReadDeadline(time.Now().Add(4 * time.Second))
+		_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
 		a, err := http.ReadResponse(bufio.NewReader(c), nil)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)

@@ -38,6 +38,9 @@ func TestMemoryIsReturned(t *testing.T) {
 		t.Fatal(err)
 	}
 	burst, now := anonymous(t, p.Pid()), 0
+	if burst < before+60 {
+		t.Skipf("%d MiB before and %d after 150 MB of records: nothing to give back", before, burst)
+	}
 	for range 40 {
 		// The tail for readers at the end, 32 MiB, stays.
 		if now = anonymous(t, p.Pid()); now < before+60 {

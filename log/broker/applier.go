@@ -183,10 +183,11 @@ func (a *applier) runTasks() {
 // replace puts a compacted file in the place of the ones that it was made of. ok is false when they are the Store's no more, or
 // the file is not wanted any more.
 func (a *applier) replace(ctx context.Context, store *segment.Store, r *segment.Rewritten, cleaned int64, wanted func() bool) (ok bool, err error) {
+	replaced := false
 	err = a.do(ctx, func() error {
 		var gone segment.Retired
 		if wanted() {
-			gone, ok = store.Replace(r, cleaned)
+			gone, replaced = store.Replace(r, cleaned)
 		} else {
 			gone = r.GiveUp()
 		}
@@ -194,7 +195,10 @@ func (a *applier) replace(ctx context.Context, store *segment.Store, r *segment.
 		a.removals.Add(1)
 		return nil
 	})
-	return ok, err
+	if err != nil {
+		return false, err // ctx may have ended before it was done
+	}
+	return replaced, nil
 }
 
 // thin puts a thinned file of the commit index in the place of the ones that it was made of.

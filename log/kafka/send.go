@@ -85,6 +85,7 @@ type left struct {
 	partition log.Partition
 	bytes     int   // of records
 	offset    int64 // of a record in the batch that they begin in
+	end       int64 // behind the last of them: what was to be seen then ends here
 	// skip bytes of that batch were sent, and this is its header: another batch cannot go on in its place.
 	skip   int
 	header [record.HeaderSize]byte
@@ -100,6 +101,12 @@ func (a *answer) left(rest net.Buffers) ([]left, error) {
 			continue
 		}
 		out[i] = left{partition: a.records[index/2], bytes: len(a.body[index])}
+		for b, err := range record.Batches(a.body[index]) {
+			if err != nil {
+				return nil, err
+			}
+			out[i].end = b.LastOffset() + 1
+		}
 		if err := out[i].sent(a.body[index], len(a.body[index])-len(b)); err != nil {
 			return nil, err
 		}
@@ -159,6 +166,14 @@ func (c *conn) sendPiece(ctx context.Context, r *request, l *left, end time.Time
 	}
 	if len(records) <= l.skip || len(records) > l.skip+l.bytes || l.skip > 0 && [record.HeaderSize]byte(records) != l.header {
 		return errChanged
+	}
+	for b, err := range record.Batches(records) {
+		if err != nil {
+			return err
+		}
+		if b.LastOffset() >= l.end {
+			return errChanged // a compaction has made room for what was not to be seen
+		}
 	}
 	rest, err := c.push(net.Buffers{records[l.skip:]}, end)
 	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
