@@ -116,7 +116,7 @@ func TestACLs(t *testing.T) {
 		t.Errorf("--list: %s", out)
 	}
 
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	ann, bob := franz(t, address, as("ann").franz...), franz(t, address, append(as("bob").franz, kgo.DisableIdempotentWrite())...)
 	send := func(c *kgo.Client, topic string) error {

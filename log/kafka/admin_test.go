@@ -22,7 +22,7 @@ import (
 func TestDeleteGroups(t *testing.T) {
 	l, catalog := newLog(t)
 	address := serve(t, l, catalog)
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	admin := kadm.NewClient(franz(t, address))
 	for _, topic := range []string{"read", "other"} {

@@ -75,7 +75,7 @@ func clientPrograms(t *testing.T) []clientProgram {
 // do runs an action and decodes what it prints.
 func (p clientProgram) do(t *testing.T, out any, address string, action ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	args := slices.Concat(p.command[1:], []string{address}, action)
 	cmd := exec.CommandContext(ctx, p.command[0], args...)

@@ -157,7 +157,7 @@ func franzClient(name string, options ...kgo.Opt) client {
 // run gives a program its input and returns its output, both a line per record.
 func run(t *testing.T, input []string, program string, args ...string) []string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Stdin = strings.NewReader(strings.Join(append(input, ""), "\n"))

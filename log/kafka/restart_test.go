@@ -63,7 +63,7 @@ func TestRestart(t *testing.T) {
 	}
 	address := listener.Addr().String()
 	stop := startNode(t, disk, listener)
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	producer := franz(t, address, kgo.DefaultProduceTopic("t"), kgo.RetryBackoffFn(func(int) time.Duration { return 20 * time.Millisecond }))
 	consumer := func() *kgo.Client {

@@ -363,7 +363,7 @@ const configCommand = "kafka.admin.ConfigCommand"
 // fails runs a program that must not succeed, and gives what it says.
 func fails(t *testing.T, program string, args ...string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, program, args...).CombinedOutput()
 	if err == nil {

@@ -212,7 +212,7 @@ func TestGroupsComeBack(t *testing.T) {
 	}
 	address := listener.Addr().String()
 	stop := startNode(t, disk, listener)
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	producer := franz(t, address, kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.AllowAutoTopicCreation())
 	const partitions = 4

@@ -73,7 +73,7 @@ func (s security) properties(t *testing.T) string {
 func (s security) useAll(t *testing.T, address, topic string) {
 	t.Helper()
 	kcat := testenv.Kcat(t)
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	producer := franz(t, address, s.franz...)
 	if err := producer.ProduceSync(ctx, kgo.StringRecord("franz")).FirstErr(); err == nil {

@@ -348,7 +348,7 @@ func TestTransactionTimeout(t *testing.T) {
 // copied reads a topic's committed records to the end.
 func copied(t *testing.T, address, topic string, want int) []string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	c := franz(t, address, kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	defer c.Close()
@@ -367,7 +367,7 @@ func copied(t *testing.T, address, topic string, want int) []string {
 func TestFranzTransactions(t *testing.T) {
 	l, catalog := newLog(t)
 	address := serve(t, l, catalog)
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	for _, topic := range []string{"from", "to"} {
 		if _, err := catalog.CreateTopic(ctx, topic, 3, nil); err != nil {

@@ -7,7 +7,7 @@ from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 protocol, assignor, bootstrap = sys.argv[1:]
-deadline = time.time() + 50
+deadline = time.time() + 150
 seen = {}
 events = {}
 admin = AdminClient({"bootstrap.servers": bootstrap})
