@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/binary"
 	"reflect"
+	"slices"
+	"sync"
 
 	"github.com/miracledb/miracledb/internal/delta"
 	"github.com/miracledb/miracledb/log"
@@ -13,18 +15,22 @@ import (
 )
 
 // Compaction tells the log's cleaner which rows the records of tables' topics change. A record means what it meant when it
-// took effect: so it keeps every definition that a table has had, as the catalog's topic tells them. It belongs to the
-// cleaner's goroutine.
+// took effect: so it keeps every definition that a table has had, as the catalog's topic tells them. What it gives belongs to
+// the asking goroutine.
 //
 // While a table has UNIQUE or FOREIGN KEY constraints, or another refers to it, whether a record was accepted depends on other
 // rows, and taking a record away could change what becomes of those that stay: nothing of that time is compacted, and nothing
 // of before is replaced by anything after.
 type Compaction struct {
-	log    log.Log
-	codec  func(*catalog.Relation) (*ingest.Codec, error)
-	read   int64 // offset in the catalog's topic
-	tables map[delta.RelationID]*compactedTable
-	topics map[log.TopicID]*compactedTable
+	log   log.Log
+	codec func(*catalog.Relation) (*ingest.Codec, error)
+
+	mu struct {
+		sync.Mutex
+		read   int64 // offset in the catalog's topic
+		tables map[delta.RelationID]*compactedTable
+		topics map[log.TopicID]*compactedTable
+	}
 }
 
 // compactedTable is a table and its definitions, the oldest first.
@@ -40,13 +46,14 @@ type definitionAt struct {
 	rel         *catalog.Relation
 	constrained bool
 	era         uint32 // names of different eras are names of different rows
-	codec       *ingest.Codec
 }
 
 // NewCompaction begins with what the catalog's topic holds when it is first asked. codec gives a codec of a table's version,
 // for the caller alone.
 func NewCompaction(l log.Log, codec func(*catalog.Relation) (*ingest.Codec, error)) *Compaction {
-	return &Compaction{log: l, codec: codec, tables: map[delta.RelationID]*compactedTable{}, topics: map[log.TopicID]*compactedTable{}}
+	c := &Compaction{log: l, codec: codec}
+	c.mu.tables, c.mu.topics = map[delta.RelationID]*compactedTable{}, map[log.TopicID]*compactedTable{}
+	return c
 }
 
 // Rows gives how a topic is compacted: nil for one that is no table's. ok is false when that is not known now.
@@ -54,26 +61,29 @@ func (c *Compaction) Rows(ctx context.Context, t log.Topic) (rows log.Rows, ok b
 	if t.Internal {
 		return nil, true
 	}
-	if err := c.advance(ctx); err != nil {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.advanceLocked(ctx); err != nil {
 		return nil, false
 	}
-	table := c.topics[t.ID]
+	table := c.mu.topics[t.ID]
 	if table == nil {
 		return nil, true
 	}
 	_, registry := c.log.Topic(log.SchemasTopic)
-	return &tableRows{table: table, topic: t, codec: c.codec, registry: registry}, true
+	return &tableRows{definitions: slices.Clone(table.definitions), codecs: make([]*ingest.Codec, len(table.definitions)),
+		topic: t, codec: c.codec, registry: registry}, true
 }
 
-// advance reads what the catalog's topic has got since.
-func (c *Compaction) advance(ctx context.Context) error {
+// advanceLocked reads what the catalog's topic has got since.
+func (c *Compaction) advanceLocked(ctx context.Context) error {
 	p := log.Partition{Topic: log.CatalogTopicID}
 	bounds, err := c.log.Bounds(p)
 	if err != nil {
 		return err
 	}
 	var it record.Iterator
-	r := record.NewReader(c.log, p, max(c.read, bounds.Start), bounds.End)
+	r := record.NewReader(c.log, p, max(c.mu.read, bounds.Start), bounds.End)
 	for r.Next(ctx) {
 		at, err := r.Position()
 		if err != nil {
@@ -88,26 +98,26 @@ func (c *Compaction) advance(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			if err := c.apply(one, at); err != nil {
+			if err := c.applyLocked(one, at); err != nil {
 				return err
 			}
 		}
 		if err := it.Err(); err != nil {
 			return err
 		}
-		c.read = b.LastOffset() + 1
+		c.mu.read = b.LastOffset() + 1
 	}
 	return r.Err()
 }
 
-// apply takes in one definition; a version that is there already changes nothing.
-func (c *Compaction) apply(r *catalog.Record, at log.Position) error {
-	table := c.tables[r.ID]
+// applyLocked takes in one definition; a version that is there already changes nothing.
+func (c *Compaction) applyLocked(r *catalog.Record, at log.Position) error {
+	table := c.mu.tables[r.ID]
 	switch {
 	case table != nil && r.Dropped:
-		c.refer(table.rel, nil, at)
-		delete(c.tables, r.ID)
-		delete(c.topics, table.rel.Topic)
+		c.referLocked(table.rel, nil, at)
+		delete(c.mu.tables, r.ID)
+		delete(c.mu.topics, table.rel.Topic)
 	case !r.Dropped && r.Relation != nil && r.Relation.Kind == catalog.Table && r.Topic != nil:
 		if table == nil {
 			table = &compactedTable{referred: map[delta.RelationID]bool{}}
@@ -121,18 +131,18 @@ func (c *Compaction) apply(r *catalog.Record, at log.Position) error {
 		before := table.rel
 		table.rel = r.Relation
 		table.rel.Topic, table.rel.Version = id, r.Version
-		c.tables[r.ID], c.topics[id] = table, table
-		c.refer(before, table.rel, at)
+		c.mu.tables[r.ID], c.mu.topics[id] = table, table
+		c.referLocked(before, table.rel, at)
 		table.define(at)
 	}
 	return nil
 }
 
-// refer follows the foreign keys of a table that has another definition.
-func (c *Compaction) refer(before, after *catalog.Relation, at log.Position) {
+// referLocked follows the foreign keys of a table that has another definition.
+func (c *Compaction) referLocked(before, after *catalog.Relation, at log.Position) {
 	if before != nil {
 		for _, k := range before.ForeignKeys {
-			if to := c.tables[k.Table]; to != nil {
+			if to := c.mu.tables[k.Table]; to != nil {
 				delete(to.referred, before.ID)
 				to.define(at)
 			}
@@ -140,7 +150,7 @@ func (c *Compaction) refer(before, after *catalog.Relation, at log.Position) {
 	}
 	if after != nil {
 		for _, k := range after.ForeignKeys {
-			if to := c.tables[k.Table]; to != nil {
+			if to := c.mu.tables[k.Table]; to != nil {
 				to.referred[after.ID] = true
 				to.define(at)
 			}
@@ -180,9 +190,10 @@ func readAlike(a, b *catalog.Relation) bool {
 
 // tableRows are the rows of a table's topic, for one round of the cleaner.
 type tableRows struct {
-	table *compactedTable
-	topic log.Topic
-	codec func(*catalog.Relation) (*ingest.Codec, error)
+	definitions []definitionAt
+	codecs      []*ingest.Codec // of the definitions, those that were needed
+	topic       log.Topic
+	codec       func(*catalog.Relation) (*ingest.Codec, error)
 	// registry is set when there are schemas: one that a record names counts if it was registered before the record took effect.
 	registry bool
 }
@@ -190,8 +201,8 @@ type tableRows struct {
 // at is the definition by which a record was read that took effect at a Position. What was there before the table was
 // declared took effect with the declaration.
 func (r *tableRows) at(p log.Position) int {
-	i := len(r.table.definitions) - 1
-	for i > 0 && p.Less(r.table.definitions[i].from) {
+	i := len(r.definitions) - 1
+	for i > 0 && p.Less(r.definitions[i].from) {
 		i--
 	}
 	return i
@@ -204,16 +215,17 @@ func (r *tableRows) Names(p log.Partition, batch []byte, at log.Position) ([][]b
 		return nil, err
 	}
 	names := make([][]byte, header.Count)
-	d := &r.table.definitions[r.at(at)]
+	i := r.at(at)
+	d := &r.definitions[i]
 	if d.constrained {
 		return names, nil
 	}
-	if d.codec == nil {
-		if d.codec, err = r.codec(d.rel); err != nil {
+	if r.codecs[i] == nil {
+		if r.codecs[i], err = r.codec(d.rel); err != nil {
 			return nil, err
 		}
 	}
-	decoded, err := d.codec.Decode(batch, ingest.Place{Topic: p.Topic, Partition: p.Index, Position: at})
+	decoded, err := r.codecs[i].Decode(batch, ingest.Place{Topic: p.Topic, Partition: p.Index, Position: at})
 	if err != nil {
 		return nil, err
 	}
@@ -232,6 +244,6 @@ func (r *tableRows) Alike(a, b log.Position) bool {
 // Forgets: see log.Rows. Of several partitions one that has the deletion knows nothing of the others. What was written before
 // the table was declared may have been compacted by keys, which does not know what a deletion deletes.
 func (r *tableRows) Forgets(at log.Position) bool {
-	all := r.table.definitions
+	all := r.definitions
 	return r.topic.Partitions == 1 && all[len(all)-1].era == 0 && !at.Less(all[0].from)
 }

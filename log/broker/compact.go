@@ -94,20 +94,23 @@ func (c *cleaner) compactPartition(ctx context.Context, t *log.Topic, p log.Part
 		if i == len(groups)-1 {
 			clean = r.upTo // not before: a round that is cut short is begun again
 		}
-		ok, err := c.broker.applier.replace(ctx, store, rewritten, clean, func() bool { return c.compacted(t) })
+		ok, err := c.broker.applier.replace(ctx, store, rewritten, clean, func() bool {
+			now, known := c.broker.opts.Rows(ctx, *t)
+			return known && (now == nil) == (rows == nil) && c.compacted(t)
+		})
 		if err != nil {
 			return err
 		}
 		c.broker.requestCheckpoint()
 		if !ok {
-			return nil // retention came in between, and one of the files may be left as it was
+			return nil // retention came in between, or a table's declaration, and one of the files may be left as it was
 		}
 	}
 	return nil
 }
 
 // compacted tells whether a topic is there and still asks for compaction: between a round's beginning and its end its settings
-// may change, and it may become a table's.
+// may change.
 func (c *cleaner) compacted(t *log.Topic) bool {
 	now, ok := c.broker.TopicByID(t.ID)
 	_, compact := now.Cleanup()

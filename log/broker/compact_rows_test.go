@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -119,4 +120,65 @@ func TestCompactionKeepsLateDeletions(t *testing.T) {
 	x.put("", []byte("v"), "2") // 5
 	settle(t, b)
 	x.have("[2:marker 4:2 5:2]")
+}
+
+// A round by keys ends with nothing when its topic has become a table's meanwhile, which is compacted again.
+func TestCompactionOfNewTable(t *testing.T) {
+	opts, now := cleaning(t, t.TempDir())
+	opts.TailBytes = 1
+	rows, asked := &spelt{timeless: true}, 0
+	opts.Rows = func(_ context.Context, topic log.Topic) (log.Rows, bool) {
+		if topic.Name != "t" {
+			return nil, true
+		}
+		if asked++; asked == 1 {
+			return nil, true
+		}
+		return rows, true
+	}
+	b, _ := start(t, opts)
+	x := newTxnTopic(t, b, now, nil)
+	x.put("", []byte("v"), "1")   // 0
+	x.put("", []byte("bad"), "1") // 1
+	x.put("", []byte("v"), "1")   // 2
+	x.put("", []byte("v"), "x")   // 3
+	settle(t, b)
+	x.have("[0:1 1:1 2:1 3:x]")
+	settle(t, b)
+	x.have("[1:1 2:1 3:x]")
+}
+
+// The key index keeps what compaction by rows keeps: several records of a key.
+func TestKeyIndexTrimByRows(t *testing.T) {
+	opts, now := cleaning(t, t.TempDir())
+	opts.TailBytes = 1
+	rows := &spelt{timeless: true}
+	opts.Rows = rows.rows
+	b, _ := start(t, opts)
+	x := newTxnTopic(t, b, now, map[string]string{log.ConfigKeyIndex: "true"}, "a")
+	x.put("", []byte("bad"), "1") // 0
+	x.put("", []byte("v"), "1")   // 1
+	x.put("a", []byte("v"), "1")  // 2
+	x.end("a", false)             // 3
+	x.put("", []byte("v"), "1")   // 4
+	x.put("", []byte("bad"), "1") // 5
+	x.put("", []byte("v"), "x")   // 6
+	settle(t, b)
+	x.have("[0:1 3:marker 4:1 5:1 6:x]")
+	b.trimKeys(t.Context())
+	offsets, err := b.KeyOffsets(t.Context(), x.p, []byte("1"), -1, 10)
+	var there []int64
+	for _, offset := range offsets {
+		if offset != 1 { // that entry may stay
+			there = append(there, offset)
+		}
+	}
+	if err != nil || !slices.Equal(there, []int64{5, 4, 0}) {
+		t.Fatalf("the records of the key: %v, %v", offsets, err)
+	}
+	index, _ := b.keys.get(x.p)
+	marks, err := index.Built()
+	if bounds, _ := b.Bounds(x.p); err != nil || marks[x.p].Clean != bounds.Clean || bounds.Clean == 0 {
+		t.Fatalf("trimmed to %+v of %+v, %v", marks[x.p], bounds, err)
+	}
 }

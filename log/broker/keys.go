@@ -272,9 +272,14 @@ func (b *Broker) trimKeys(ctx context.Context) {
 		if err != nil || !one.isBuilt() || bounds.Start-one.mark.Start+bounds.Clean-one.mark.Clean <= (bounds.End-bounds.Clean)/2 {
 			continue
 		}
+		topic, _ := b.TopicByID(p.Topic)
+		rows, known := b.opts.Rows(ctx, topic)
+		if !known {
+			continue
+		}
 		aborted := record.AbortedOf(b.Aborted(p, 0, bounds.Clean))
 		took := func(e keys.Entry) bool { return !aborted.Has(e.Producer, e.Offset) }
-		if x.Trim(p, bounds.Start, bounds.Clean, took, ctx.Err) == nil { // else again with the next tick
+		if x.Trim(p, bounds.Start, bounds.Clean, rows == nil, took, ctx.Err) == nil { // else again with the next tick
 			one.mark = keys.Mark{Start: bounds.Start, Clean: bounds.Clean}
 		}
 	}

@@ -33,8 +33,8 @@ type Options struct {
 	// 1 GiB; negative: none.
 	Reserve limit.Bytes
 
-	// Rows tells how the records of a topic that asks for compaction are told apart: nil, by their keys; false, not now. Only the
-	// cleaner calls it. Default: nothing is compacted, since whoever does not know of tables would compact theirs wrongly.
+	// Rows tells how the records of a topic that asks for compaction are told apart: nil, by their keys; false, not now. Any
+	// goroutine may call it. Default: nothing is compacted, since whoever does not know of tables would compact theirs wrongly.
 	Rows func(context.Context, log.Topic) (log.Rows, bool)
 
 	slotsPerFile int // of the commit index, for tests

@@ -197,9 +197,9 @@ func (x *Index) Drop(p log.Partition) error {
 // trimBatch is the bytes of removals in memory.
 const trimBatch = 1 << 20
 
-// Trim removes the entries below start, and of those below clean the ones whose records compaction has removed: all but
-// the last one of each key that took effect. stop is asked now and then and ends it with its error.
-func (x *Index) Trim(p log.Partition, start, clean int64, took func(Entry) bool, stop func() error) error {
+// Trim removes the entries below start, and of those below clean the ones whose records compaction has removed: what took no
+// effect and, where it goes by keys, all but the last one of each key. stop is asked now and then and ends it with its error.
+func (x *Index) Trim(p log.Partition, start, clean int64, byKeys bool, took func(Entry) bool, stop func() error) error {
 	b := x.db.NewBatch()
 	drop := func(key []byte) error {
 		if err := b.Delete(key, nil); err != nil || b.Len() < trimBatch {
@@ -220,7 +220,7 @@ func (x *Index) Trim(p log.Partition, start, clean int64, took func(Entry) bool,
 			return err
 		case e.Offset < start, e.Offset < clean && !took(e):
 			return drop(key)
-		case e.Offset >= clean:
+		case e.Offset >= clean, !byKeys:
 			return nil
 		}
 		if bytes.HasPrefix(last, key[:entrySize-8]) {
