@@ -19,7 +19,8 @@ type cleaner struct {
 	broker *Broker
 	every  time.Duration
 	clock  clock.Clock
-	// damaged are partitions whose compaction has met damage: they are left as they are until the next start.
+	// damaged are partitions whose compaction has met damage: they are left as they are until the next start. What else fails
+	// is tried again.
 	damaged map[log.Partition]bool
 	thinner thinner
 }

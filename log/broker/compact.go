@@ -2,11 +2,12 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"hash/maphash"
 	"strconv"
 	"time"
 
-	"github.com/miracledb/miracledb/internal/vfs"
+	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/log"
 	"github.com/miracledb/miracledb/log/record"
 	"github.com/miracledb/miracledb/log/segment"
@@ -35,7 +36,7 @@ func (c *cleaner) compact(ctx context.Context) error {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			if _, gone := c.broker.Bounds(p); err != nil && gone == nil && !vfs.Scarce(err) {
+			if errs.Is(err, errs.Corrupt) || errors.Is(err, log.ErrCorruptBatch) || errors.Is(err, log.ErrInvalidRecord) {
 				// Reading it gives the damage to whoever asks; compacting it would lose what is left.
 				c.damaged[p] = true
 			}
@@ -70,7 +71,7 @@ func (c *cleaner) compactPartition(ctx context.Context, t *log.Topic, p log.Part
 	r.producers = c.broker.durable.lastOffsets(p)
 	r.keys, r.seeds = map[[2]uint64]int64{}, [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
 	if rows != nil {
-		r.rows = newRowRound(c.broker, &r, rows)
+		r.rows = newRowRound(c.broker, &r, rows, bounds.Start)
 		err = r.rows.collect(ctx)
 	} else {
 		err = r.collect(ctx)

@@ -15,6 +15,7 @@ type rowRound struct {
 	broker *Broker
 	round  *round
 	rows   log.Rows
+	start  int64 // the partition's: where what is older took effect is not known any more, and it goes with its files
 	// timeless is set when names do not depend on where a record takes effect: nobody is asked then.
 	timeless bool
 	// open are the transactions whose outcome stands behind the round, by producer: their records stay as they are. Of the
@@ -31,8 +32,8 @@ type txnEffect struct {
 	late bool
 }
 
-func newRowRound(b *Broker, r *round, rows log.Rows) *rowRound {
-	return &rowRound{broker: b, round: r, rows: rows,
+func newRowRound(b *Broker, r *round, rows log.Rows, start int64) *rowRound {
+	return &rowRound{broker: b, round: r, rows: rows, start: start,
 		timeless: rows.Alike(log.Position{}, log.Position{Epoch: math.MaxUint32, Sequence: math.MaxUint64}),
 		open:     map[int64]int64{}, effects: map[int64][]txnEffect{}}
 }
@@ -43,7 +44,7 @@ func (w *rowRound) collect(ctx context.Context) error {
 	r, full := w.round, false
 	for i, s := range r.files {
 		err := r.store.Scan(s.Base, func(b record.Batch) error {
-			if err := ctx.Err(); err != nil || full {
+			if err := ctx.Err(); err != nil || full || b.LastOffset() < w.start {
 				return err
 			}
 			dirty := b.LastOffset() >= r.cleaned
@@ -90,7 +91,7 @@ func (w *rowRound) ended(ctx context.Context, marker record.Batch, dirty bool) e
 	if err != nil {
 		return err
 	}
-	began, err := w.position(first)
+	began, err := w.position(max(first, w.start))
 	if err != nil {
 		return err
 	}
@@ -138,6 +139,9 @@ func (w *rowRound) note(b record.Batch, at log.Position) error {
 // drops tells which records of a batch another one has taken the place of; nil: the batch stays as it is. A deletion goes with
 // a later round than the one that took away what it deletes, whatever the order of their files.
 func (w *rowRound) drops(b record.Batch, expired bool) (func(record.Record) bool, error) {
+	if b.LastOffset() < w.start {
+		return nil, nil
+	}
 	at, err := w.position(b.LastOffset())
 	if err != nil {
 		return nil, err

@@ -113,7 +113,6 @@ func TestCompactionKeepsLateDeletions(t *testing.T) {
 		now.Advance(2 * time.Minute)
 	}
 	rows.fails = 0
-	b.cleaner.damaged = map[log.Partition]bool{}
 	settle(t, b)
 	x.have("[0:1 2:marker 3:2 4:2]")
 	now.Advance(2 * time.Minute)
@@ -181,4 +180,30 @@ func TestKeyIndexTrimByRows(t *testing.T) {
 	if bounds, _ := b.Bounds(x.p); err != nil || marks[x.p].Clean != bounds.Clean || bounds.Clean == 0 {
 		t.Fatalf("trimmed to %+v of %+v, %v", marks[x.p], bounds, err)
 	}
+}
+
+// Compaction by rows goes on where the partition begins within a file, and after names were not known for once.
+func TestCompactionByRowsGoesOn(t *testing.T) {
+	opts, now := cleaning(t, t.TempDir())
+	opts.TailBytes = 1
+	rows := &spelt{}
+	opts.Rows = rows.rows
+	b, _ := start(t, opts)
+	x := newTxnTopic(t, b, now, map[string]string{"segment.bytes": "1000"}, "a")
+	x.put("", []byte("v"), "1")                     // 0
+	x.put("a", []byte("v"), "1")                    // 1
+	x.put("a", []byte("v"), "2", "2")               // 2, 3
+	x.put("", []byte("v"), "2")                     // 4
+	x.end("a", true)                                // 5
+	x.put("", []byte("v"), "3", "3")                // 6, 7
+	x.put("", bytes.Repeat([]byte("v"), 1000), "x") // 8
+	if _, err := b.DeleteRecords(t.Context(), x.p, 3); err != nil {
+		t.Fatal(err)
+	}
+	rows.fails = 6
+	settle(t, b)
+	x.have("[2:2 3:2 4:2 5:marker 6:3 7:3 8:x]")
+	rows.fails = 0
+	settle(t, b)
+	x.have("[3:2 5:marker 7:3 8:x]")
 }
