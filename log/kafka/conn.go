@@ -62,11 +62,14 @@ type conn struct {
 	net      net.Conn
 	queue    chan pending
 	identity identity
-	muted    atomic.Int64 // Unix nanoseconds until which the client is not listened to
+	muted    atomic.Int64  // Unix nanoseconds until which the client is not listened to
+	held     atomic.Int64  // bytes of the server's budget that requests in the queue hold
+	answered chan struct{} // capacity 1: held is less than it was
 }
 
 func newConn(s *Server, nc net.Conn) *conn {
-	return &conn{server: s, net: nc, queue: make(chan pending, pipelined), identity: identity{principal: access.Anonymous}}
+	return &conn{server: s, net: nc, queue: make(chan pending, pipelined), identity: identity{principal: access.Anonymous},
+		answered: make(chan struct{}, 1)}
 }
 
 // serve runs the connection until the client or ctx ends it, or the server stops and all that was begun is answered.
@@ -159,6 +162,7 @@ func (c *conn) read(ctx context.Context) {
 			next = in.token
 		}
 		c.unmuted(ctx)
+		c.hasRoom(ctx)
 		r, err := next(ctx)
 		if err != nil {
 			return
@@ -174,11 +178,37 @@ func (c *conn) read(ctx context.Context) {
 	}
 }
 
+// heldShare of the memory for requests is what one connection may hold before it sends another: a client that reads no answers
+// would have all of it.
+const heldShare = 8
+
+// hasRoom waits until the connection's requests hold no more than its share.
+func (c *conn) hasRoom(ctx context.Context) {
+	for c.held.Load() > int64(c.server.options.InflightBytes)/heldShare {
+		select {
+		case <-c.answered:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// let gives back what a request held.
+func (c *conn) let(r *request) {
+	c.server.frames.give(r.held)
+	c.held.Add(-r.held)
+	select {
+	case c.answered <- struct{}{}:
+	default:
+	}
+}
+
 // enqueue begins a request and queues it for its answer.
 func (c *conn) enqueue(ctx context.Context, r *request) (queued bool) {
+	c.held.Add(r.held)
 	defer func() {
 		if !queued {
-			c.server.frames.give(r.held)
+			c.let(r)
 		}
 	}()
 	r.began = clock.System{}.Now()
@@ -239,7 +269,7 @@ func (c *conn) write(ctx context.Context) {
 
 func (c *conn) answer(ctx context.Context, p pending) error {
 	defer func() {
-		c.server.frames.give(p.request.held)
+		c.let(p.request)
 		p.request.giveBack()
 	}()
 	began := clock.System{}.Now()

@@ -5,10 +5,13 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
 	"slices"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -161,5 +164,47 @@ func TestUnreadAnswersThatGo(t *testing.T) {
 				t.Errorf("%d bytes (records from %d on) that are not the log's", len(answer), at)
 			}
 		})
+	}
+}
+
+// A client that asks and asks and reads no answer holds its share of the memory for requests, not all of it: others go on.
+func TestUnreadQuestions(t *testing.T) {
+	l, catalog := newLog(t)
+	address := serve(t, l, catalog, func(o *Options) { o.InflightBytes = 16 << 20 })
+	if _, err := catalog.CreateTopic(context.Background(), "t", 1, nil); err != nil {
+		t.Fatal(err)
+	}
+	p := dial(t, address)
+	if err := p.conn.(*net.TCPConn).SetReadBuffer(64 << 10); err != nil {
+		t.Fatal(err)
+	}
+	q := kmsg.NewPtrDescribeGroupsRequest()
+	q.Groups = []string{strings.Repeat("x", 30_000)}
+	for i := range 30 {
+		q.Groups = append(q.Groups, fmt.Sprint(i)+q.Groups[0])
+	}
+	frame := kmsg.NewRequestFormatter().AppendRequest(nil, q, 1)
+	var sent atomic.Int64
+	go func() { // until the test ends the connection
+		for range 100 {
+			if _, err := p.conn.Write(frame); err != nil {
+				return
+			}
+			sent.Add(int64(len(frame)))
+		}
+	}()
+	for before := int64(-1); sent.Load() != before; time.Sleep(time.Second) {
+		before = sent.Load() // until nothing more is taken from it
+	}
+	began := time.Now()
+	other := dial(t, address)
+	for range 3 {
+		value := strings.Repeat("y", 900<<10)
+		if a := other.ask(produce(9, "t", 0, batch(t, record.None, value))).(*kmsg.ProduceResponse); a.Topics[0].Partitions[0].ErrorCode != 0 {
+			t.Fatalf("%+v", a)
+		}
+	}
+	if took := time.Since(began); took > stalled/2 {
+		t.Errorf("three requests took %v while another client held %d bytes", took, sent.Load())
 	}
 }
