@@ -256,6 +256,7 @@ func TestJavaTools(t *testing.T) {
 	wants(tool("consumer.group.ConsumerGroupCommand", "--describe", "--group", "billing"), "billing", "orders", fmt.Sprint(records))
 	wants(tool("consumer.group.ConsumerGroupCommand", "--list"), "billing")
 	wants(tool("GetOffsetShell", "--topic", "orders"), "orders:0:", "orders:2:")
+	consumer.Close() // it would make the topic again when it hears of its end
 	wants(tool("TopicCommand", "--delete", "--topic", "orders"))
 	if _, ok := l.Topic("orders"); ok {
 		t.Error("the topic is still there")
