@@ -15,7 +15,7 @@ import (
 
 const (
 	// compactKeys bounds the keys of one round in memory, at about 40 bytes each; what is behind the last one that fits
-	// waits for the next round.
+	// waits for the next round. It must not grow: of transactions over more offsets no deletion is forgotten (rowRound).
 	compactKeys = 1 << 20
 	// compactFile is the size up to which small segments become one.
 	compactFile = 256 << 20
@@ -57,7 +57,7 @@ func (c *cleaner) compactPartition(ctx context.Context, t *log.Topic, p log.Part
 	if err := c.seal(ctx, t, store); err != nil {
 		return err
 	}
-	r := round{topic: t, store: store, partition: p, now: c.clock.Now()}
+	r := round{topic: t, store: store, partition: p, now: c.clock.Now(), room: c.broker.opts.roundKeys}
 	infos, cleaned := store.Segments()
 	r.cleaned = cleaned
 	bounds, err := c.broker.Bounds(p)
@@ -151,6 +151,7 @@ type round struct {
 	files     []segment.Info // to be written anew
 	upTo      int64          // the offset up to which keys are known, the clean one after the round
 	keys      map[[2]uint64]int64
+	room      int // for keys
 	seeds     [2]maphash.Seed
 	producers map[int64]int64 // offset of the last record of each live producer
 	it        record.Iterator
@@ -197,7 +198,7 @@ func (r *round) collect(ctx context.Context) error {
 			if full || b.LastOffset() < r.cleaned || b.Control() || r.aborted.HasBatch(&b) {
 				return nil
 			}
-			if len(r.keys)+int(b.Count) > compactKeys && len(r.keys) > 0 {
+			if !r.fits(b) {
 				full, r.upTo = true, b.BaseOffset
 				return nil
 			}
@@ -212,6 +213,11 @@ func (r *round) collect(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// fits tells whether there is room for the keys of a batch; for the first one there is.
+func (r *round) fits(b record.Batch) bool {
+	return len(r.keys)+int(b.Count) <= r.room || len(r.keys) == 0
 }
 
 func (r *round) note(b record.Batch) error {

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"math"
 
 	"github.com/miracledb/miracledb/log"
@@ -19,17 +20,21 @@ type rowRound struct {
 	// timeless is set when names do not depend on where a record takes effect: nobody is asked then.
 	timeless bool
 	// open are the transactions whose outcome stands behind the round, by producer: their records stay as they are. Of the
-	// others effects has where they took effect, of those alone that a change of names lies within, or the clean offset.
+	// others effects has where they took effect, of those alone that a change of names lies within, or the clean offset, or that are long.
 	open    map[int64]int64
 	effects map[int64][]txnEffect
+	full    bool // there is no room for the keys of what comes next
 }
+
+var errFull = errors.New("a round has no room for more keys")
 
 // txnEffect is a transaction that began at the offset first and took effect with its marker.
 type txnEffect struct {
 	first, marker int64
 	at            log.Position
-	// late is set when the round is the first one that knows its outcome: what its deletions delete may still be there.
-	late bool
+	// keeps is set when what its deletions delete may still be there: the round is the first one that knows its outcome, or it
+	// is long, so that the one that was may not have had room for all of its keys.
+	keeps bool
 }
 
 func newRowRound(b *Broker, r *round, rows log.Rows, start int64) *rowRound {
@@ -41,17 +46,13 @@ func newRowRound(b *Broker, r *round, rows log.Rows, start int64) *rowRound {
 // collect finds the record that took effect last for each row of the dirty part. It passes over the clean part too:
 // transactions that began there may end behind it.
 func (w *rowRound) collect(ctx context.Context) error {
-	r, full := w.round, false
+	r := w.round
 	for i, s := range r.files {
 		err := r.store.Scan(s.Base, func(b record.Batch) error {
-			if err := ctx.Err(); err != nil || full || b.LastOffset() < w.start {
+			if err := ctx.Err(); err != nil || w.full || b.LastOffset() < w.start {
 				return err
 			}
 			dirty := b.LastOffset() >= r.cleaned
-			if dirty && len(r.keys)+int(b.Count) > compactKeys && len(r.keys) > 0 {
-				full, r.upTo = true, b.BaseOffset
-				return nil
-			}
 			switch {
 			case b.Control():
 				return w.ended(ctx, b, dirty)
@@ -64,14 +65,17 @@ func (w *rowRound) collect(ctx context.Context) error {
 				if err != nil {
 					return err
 				}
-				return w.note(b, at)
+				if err := w.note(b, at); !errors.Is(err, errFull) {
+					return err
+				}
+				w.full, r.upTo = true, b.BaseOffset
 			}
 			return nil
 		})
 		if err != nil {
 			return err
 		}
-		if full {
+		if w.full {
 			r.files = r.files[:i+1]
 			return nil
 		}
@@ -79,7 +83,9 @@ func (w *rowRound) collect(ctx context.Context) error {
 	return nil
 }
 
-// ended takes a marker in: its transaction's records take effect there.
+// ended takes a marker in: its transaction's records take effect there. Without room for all of their keys the transaction
+// stays as it is in this round, and the next one begins with its marker. One that is larger than a round on its own is passed
+// over instead, once as many of its records as fit have taken the place of others.
 func (w *rowRound) ended(ctx context.Context, marker record.Batch, dirty bool) error {
 	first, begun := w.open[marker.ProducerID]
 	delete(w.open, marker.ProducerID)
@@ -95,19 +101,30 @@ func (w *rowRound) ended(ctx context.Context, marker record.Batch, dirty bool) e
 	if err != nil {
 		return err
 	}
-	if late := dirty && first < w.round.cleaned; late || !w.timeless && !w.rows.Alike(began, at) {
-		w.effects[marker.ProducerID] = append(w.effects[marker.ProducerID], txnEffect{first, marker.BaseOffset, at, late})
+	keeps := dirty && first < w.round.cleaned || txn.Marker-txn.First > int64(w.round.room)
+	if keeps || !w.timeless && !w.rows.Alike(began, at) {
+		w.effects[marker.ProducerID] = append(w.effects[marker.ProducerID], txnEffect{first, marker.BaseOffset, at, keeps})
 	}
 	if !dirty {
 		return nil
 	}
-	return record.Committed(ctx, w.broker, txn, func(pb log.PartitionBatch) error {
+	alone := len(w.round.keys) == 0
+	err = record.Committed(ctx, w.broker, txn, func(pb log.PartitionBatch) error {
 		b, _, err := record.Parse(pb.Batch)
 		if err != nil {
 			return err
 		}
 		return w.note(b, at)
 	})
+	if !errors.Is(err, errFull) {
+		return err
+	}
+	w.open[marker.ProducerID] = first
+	w.full, w.round.upTo = true, marker.BaseOffset
+	if alone {
+		w.round.upTo = marker.LastOffset() + 1
+	}
+	return nil
 }
 
 // position is the append of an offset, where it matters.
@@ -118,8 +135,11 @@ func (w *rowRound) position(offset int64) (log.Position, error) {
 	return w.broker.PositionOf(w.round.partition, offset)
 }
 
-// note makes the records of a batch that takes effect now the last of their rows.
+// note makes the records of a batch that takes effect now the last of their rows. Errors: errFull.
 func (w *rowRound) note(b record.Batch, at log.Position) error {
+	if !w.round.fits(b) {
+		return errFull
+	}
 	names, err := w.rows.Names(w.round.partition, b.Bytes, at)
 	if err != nil {
 		return err
@@ -153,7 +173,7 @@ func (w *rowRound) drops(b record.Batch, expired bool) (func(record.Record) bool
 		}
 		for _, e := range w.effects[b.ProducerID] {
 			if e.first <= b.BaseOffset && b.BaseOffset < e.marker {
-				at, forgets = e.at, forgets && !e.late
+				at, forgets = e.at, forgets && !e.keeps
 			}
 		}
 	}

@@ -4,10 +4,15 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"hash/maphash"
+	"maps"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/miracledb/miracledb/internal/vfs"
 	"github.com/miracledb/miracledb/log"
 	"github.com/miracledb/miracledb/log/record"
 )
@@ -206,4 +211,148 @@ func TestCompactionByRowsGoesOn(t *testing.T) {
 	rows.fails = 0
 	settle(t, b)
 	x.have("[3:2 5:marker 7:3 8:x]")
+}
+
+// The keys of a round are bounded though a transaction has more: it is met in part, and what it deletes stays deleted.
+func TestCompactionOfLongTransaction(t *testing.T) {
+	opts, now := cleaning(t, t.TempDir())
+	opts.TailBytes, opts.roundKeys = 1, 4
+	rows := &spelt{timeless: true}
+	opts.Rows = rows.rows
+	b, _ := start(t, opts)
+	x := newTxnTopic(t, b, now, nil, "a")
+	x.put("", []byte("v"), "0", "1", "2") // 0 to 2
+	x.put("", []byte("v"), "3", "4", "5") // 3 to 5
+	x.put("a", nil, "0", "1", "2")        // 6 to 8
+	x.put("a", nil, "3", "4", "5")        // 9 to 11
+	x.end("a", true)                      // 12
+	x.put("", []byte("v"), "x")           // 13
+	for range 6 {
+		settle(t, b)
+		infos, _ := b.durable.store(x.p).Segments()
+		r := round{topic: &x.topic, store: b.durable.store(x.p), partition: x.p, now: now.Now(), files: infos, upTo: 14, keys: map[[2]uint64]int64{}, room: 4,
+			seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}}
+		if err := newRowRound(b, &r, rows, 0).collect(t.Context()); err != nil || len(r.keys) > 4 {
+			t.Fatalf("a round has %d keys, %v", len(r.keys), err)
+		}
+		x.same(map[string]string{"x": "v"})
+		now.Advance(2 * time.Minute)
+		x.put("", []byte("v"), "x")
+	}
+	if bounds, err := b.Bounds(x.p); err != nil || bounds.Clean <= 12 {
+		t.Fatalf("compaction does not go on: %+v, %v", bounds, err)
+	}
+}
+
+// What is left of random records, in transactions and out of them, gives the rows that all of them gave, after each round and
+// each that was cut short.
+func TestCompactionByRows(t *testing.T) {
+	for seed := range uint64(4) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		opts, now := cleaning(t, "data")
+		opts.FS, opts.TailBytes, opts.roundKeys = vfs.NewMem(), 1, 1+rng.IntN(12)
+		rows := &spelt{timeless: seed%2 == 0}
+		opts.Rows = rows.rows
+		b, stop := start(t, opts)
+		x := newTxnTopic(t, b, now, map[string]string{"delete.retention.ms": "0", "segment.bytes": fmt.Sprint(100 + rng.IntN(400))}, "a", "b", "c")
+		want, open := map[string]string{}, map[string][]func(){}
+		for step := range 200 {
+			id := []string{"", "a", "b", "c"}[rng.IntN(4)]
+			if id != "" && len(open[id]) > 0 && rng.IntN(4) == 0 {
+				committed := rng.IntN(4) > 0
+				x.end(id, committed)
+				for _, effect := range open[id] {
+					if committed {
+						effect()
+					}
+				}
+				delete(open, id)
+				continue
+			}
+			value := [][]byte{nil, nil, []byte("bad"), fmt.Append(nil, step), fmt.Append(nil, -step)}[rng.IntN(5)]
+			var spellings []string
+			for range 1 + rng.IntN(3) {
+				name := fmt.Sprint(rng.IntN(10))
+				spellings = append(spellings, []string{name, "{" + name + "}"}[rng.IntN(2)])
+				effect := func() {
+					if value == nil {
+						delete(want, name)
+					} else if string(value) != "bad" {
+						want[name] = string(value)
+					}
+				}
+				if id == "" {
+					effect()
+				} else {
+					open[id] = append(open[id], effect)
+				}
+			}
+			x.put(id, value, spellings...)
+			now.Advance(time.Second)
+			if rng.IntN(6) == 0 {
+				if bounds, err := b.Bounds(x.p); err == nil && rng.IntN(2) == 0 {
+					rows.fails = rng.Int64N(bounds.End)
+				}
+				settle(t, b)
+				rows.fails = 0
+				x.same(want)
+			}
+		}
+		for id := range open {
+			x.end(id, false)
+		}
+		for range 60 {
+			x.put("", nil, "x")
+			settle(t, b)
+			x.same(want)
+		}
+		left := 0
+		x.batches(func(b record.Batch, records []record.Record) {
+			for _, r := range records {
+				if !b.Control() && string(r.Value) != "bad" {
+					left++
+				}
+			}
+		})
+		if bounds, err := b.Bounds(x.p); err != nil || left > 150 {
+			t.Errorf("seed %d: %d records are left of %+v, %v", seed, left, bounds, err)
+		}
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// same holds the rows that the records give that are left against what is wanted.
+func (x *txnTopic) same(want map[string]string) {
+	x.t.Helper()
+	rows, open := map[string]string{}, map[int64][]record.Record{}
+	apply := func(records []record.Record) {
+		for _, r := range records {
+			name := string(nameOf(r))
+			switch {
+			case name == "":
+			case r.Value == nil:
+				delete(rows, name)
+			default:
+				rows[name] = string(r.Value)
+			}
+		}
+	}
+	x.batches(func(b record.Batch, records []record.Record) {
+		if _, committed, marker := record.Marker(b, x.p); marker && committed {
+			apply(open[b.ProducerID])
+		}
+		switch {
+		case b.Control():
+			delete(open, b.ProducerID)
+		case b.Transactional():
+			open[b.ProducerID] = append(open[b.ProducerID], records...)
+		default:
+			apply(records)
+		}
+	})
+	if !maps.Equal(rows, want) {
+		x.t.Fatalf("the rows are %v, want %v", rows, want)
+	}
 }

@@ -466,7 +466,9 @@ func (x *txnTopic) batches(visit func(record.Batch, []record.Record)) {
 		}
 		var records []record.Record
 		for it.Next() {
-			records = append(records, it.Record())
+			one := it.Record()
+			one.Key, one.Value = bytes.Clone(one.Key), bytes.Clone(one.Value)
+			records = append(records, one)
 		}
 		visit(r.Batch(), records)
 	}

@@ -38,6 +38,7 @@ type Options struct {
 	Rows func(context.Context, log.Topic) (log.Rows, bool)
 
 	slotsPerFile int // of the commit index, for tests
+	roundKeys    int // of one round of compaction; default compactKeys
 }
 
 // ByKey are Options.Rows where no topic is a table's.
@@ -101,6 +102,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.CleanInterval == 0 {
 		o.CleanInterval = defaultCleanInterval
+	}
+	if o.roundKeys == 0 {
+		o.roundKeys = compactKeys
 	}
 	if o.TailBytes == 0 {
 		o.TailBytes = defaultTailBytes
