@@ -8,6 +8,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -51,7 +52,13 @@ func openDataDir(path string) (*dataDir, error) {
 	if err != nil {
 		return nil, errs.New(errs.Unavailable, "data directory: %w", err)
 	}
-	if err := unix.Flock(int(d.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	// Of a server that was killed just now a child may be on its way, with the lock until it has begun its own program.
+	for until := time.Now().Add(time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if err = unix.Flock(int(d.lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err == nil || time.Now().After(until) {
+			break
+		}
+	}
+	if err != nil {
 		_ = d.lock.Close()
 		return nil, errs.New(errs.Unavailable, "another miracledb is using %s", path).
 			WithHint("Stop it, or choose another directory with --data.")
