@@ -98,13 +98,14 @@ func (c *cuts) start() {
 	c.kafka.Store(&c.server.Kafka)
 }
 
-// steadyClient is an idempotent producer that outlives the server: what is not acknowledged it sends again to the next one.
+// steadyClient is an idempotent producer that outlives the server: what is not acknowledged it sends again to the next one. It never
+// waits for room: there is no next one until its load has ended.
 func (c *cuts) steadyClient() *kgo.Client {
 	dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
 		var d net.Dialer
 		return d.DialContext(ctx, network, *c.kafka.Load())
 	}
-	k, err := kgo.NewClient(kgo.SeedBrokers(c.server.Kafka), kgo.Dialer(dial), kgo.ProducerLinger(time.Millisecond), kgo.MaxBufferedRecords(1000),
+	k, err := kgo.NewClient(kgo.SeedBrokers(c.server.Kafka), kgo.Dialer(dial), kgo.ProducerLinger(time.Millisecond), kgo.MaxBufferedRecords(1_000_000),
 		kgo.RecordPartitioner(kgo.RoundRobinPartitioner()), kgo.DefaultProduceTopic("e"))
 	if err != nil {
 		c.Fatal(err)
