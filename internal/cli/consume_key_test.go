@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -198,24 +197,6 @@ func adminOf(t *testing.T) *kadm.Client {
 	return kadm.NewClient(client)
 }
 
-// lineWriter counts the lines that it takes.
-type lineWriter struct {
-	mu    sync.Mutex
-	bytes bytes.Buffer
-}
-
-func (w *lineWriter) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.bytes.Write(p)
-}
-
-func (w *lineWriter) text() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.bytes.String()
-}
-
 // --follow goes on where the history that the index gave has ended, while others write: nothing twice, nothing left out.
 func TestConsumeKeyFollow(t *testing.T) {
 	server(t)
@@ -245,10 +226,10 @@ func TestConsumeKeyFollow(t *testing.T) {
 		fmt.Fprintln(&want, i)
 	}
 	ctx, stop := context.WithCancel(t.Context())
-	var followers []*lineWriter
+	var followers []*output
 	var running sync.WaitGroup
 	for range 5 {
-		out := &lineWriter{}
+		out := &output{}
 		followers = append(followers, out)
 		running.Go(func() {
 			if code := Main(ctx, []string{"consume", "k", "--key", "a", "--follow"}, out, out); code != 0 {
@@ -261,15 +242,15 @@ func TestConsumeKeyFollow(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, out := range followers {
-		for deadline := time.Now().Add(20 * time.Second); len(out.text()) < want.Len() && time.Now().Before(deadline); {
+		for deadline := time.Now().Add(20 * time.Second); len(out.String()) < want.Len() && time.Now().Before(deadline); {
 			time.Sleep(10 * time.Millisecond)
 		}
 	}
 	stop()
 	running.Wait()
 	for i, out := range followers {
-		if out.text() != want.String() {
-			t.Errorf("follower %d: %d bytes, want %d", i, len(out.text()), want.Len())
+		if out.String() != want.String() {
+			t.Errorf("follower %d: %d bytes, want %d", i, len(out.String()), want.Len())
 		}
 	}
 	http.DefaultClient.CloseIdleConnections()
