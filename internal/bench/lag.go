@@ -51,13 +51,11 @@ func lags(ctx context.Context, address, topic string) (fromSend, fromAck []time.
 func (l *lagging) run(ctx context.Context, address string) error {
 	var conns [2]net.Conn
 	for i := range conns {
-		c, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+		c, hangUp, err := connect(ctx, address)
 		if err != nil {
 			return err
 		}
-		defer func() { _ = c.Close() }() // what was wanted has been read
-		stop := context.AfterFunc(ctx, func() { _ = c.Close() })
-		defer stop()
+		defer hangUp()
 		conns[i] = c
 	}
 	g, gctx := errgroup.WithContext(ctx)
@@ -121,15 +119,7 @@ func (l *lagging) consume(c net.Conn, waits chan<- struct{}) error {
 	r := bufio.NewReaderSize(c, 64<<10)
 	var answer []byte
 	for next := int64(0); len(l.had) < len(l.sent); {
-		q := kmsg.NewPtrFetchRequest()
-		q.Version, q.MaxWaitMillis, q.MinBytes, q.MaxBytes, q.SessionEpoch, q.IsolationLevel = 11, 500, 1, 50<<20, -1, 1
-		t := kmsg.NewFetchRequestTopic()
-		t.Topic = l.topic
-		p := kmsg.NewFetchRequestTopicPartition()
-		p.FetchOffset, p.PartitionMaxBytes, p.CurrentLeaderEpoch = next, 1<<20, -1
-		t.Partitions = append(t.Partitions, p)
-		q.Topics = append(q.Topics, t)
-		if _, err := c.Write(kmsg.NewRequestFormatter(kmsg.FormatterClientID("lag")).AppendRequest(nil, q, 0)); err != nil {
+		if _, err := c.Write(fetchFrame("lag", l.topic, 1, 1<<20, []int32{0}, map[int32]int64{0: next})); err != nil {
 			return err
 		}
 		if waits != nil {

@@ -104,15 +104,40 @@ func produceFrame(want replaying, batch []byte) []byte {
 	return kmsg.NewRequestFormatter(kmsg.FormatterClientID("replay")).AppendRequest(nil, r, 0)
 }
 
+// connect opens a connection to a broker, which the end of ctx closes too.
+func connect(ctx context.Context, address string) (c net.Conn, hangUp func(), err error) {
+	if c, err = (&net.Dialer{}).DialContext(ctx, "tcp", address); err != nil {
+		return nil, nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
+	return c, func() {
+		stop()
+		_ = c.Close() // what was wanted has been read
+	}, nil
+}
+
+// fetchFrame is a whole frame of a Fetch of partitions from their next offsets on, which waits for half a second at most.
+func fetchFrame(client, topic string, isolation int8, partitionBytes int32, partitions []int32, next map[int32]int64) []byte {
+	q := kmsg.NewPtrFetchRequest()
+	q.Version, q.MaxWaitMillis, q.MinBytes, q.MaxBytes, q.SessionEpoch, q.IsolationLevel = 11, 500, 1, 50<<20, -1, isolation
+	t := kmsg.NewFetchRequestTopic()
+	t.Topic = topic
+	for _, i := range partitions {
+		p := kmsg.NewFetchRequestTopicPartition()
+		p.Partition, p.FetchOffset, p.PartitionMaxBytes, p.CurrentLeaderEpoch = i, next[i], partitionBytes, -1
+		t.Partitions = append(t.Partitions, p)
+	}
+	q.Topics = append(q.Topics, t)
+	return kmsg.NewRequestFormatter(kmsg.FormatterClientID(client)).AppendRequest(nil, q, 0)
+}
+
 // replayOne sends the frame on a connection of its own while some are left, and reads the answers beside.
 func replayOne(ctx context.Context, address string, frame []byte, left *atomic.Int64) (latencies []time.Duration, err error) {
-	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	c, hangUp, err := connect(ctx, address)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = c.Close() }() // what was wanted has been read
-	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
-	defer stop()
+	defer hangUp()
 	sent := make(chan time.Time, replayInFlight-1) // one more is in the writer's hand
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
@@ -203,28 +228,16 @@ func drain(ctx context.Context, address, topic string, ends []int64) (int64, err
 
 // drainSome fetches partitions from their start to the offsets in left, on a connection of its own.
 func drainSome(ctx context.Context, address, topic string, left map[int32]int64) (bytes int64, err error) {
-	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	c, hangUp, err := connect(ctx, address)
 	if err != nil {
 		return 0, err
 	}
-	defer func() { _ = c.Close() }() // what was wanted has been read
-	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
-	defer stop()
+	defer hangUp()
 	r := bufio.NewReaderSize(c, 1<<20)
 	next := map[int32]int64{}
 	var answer []byte
 	for len(left) > 0 {
-		q := kmsg.NewPtrFetchRequest()
-		q.Version, q.MaxWaitMillis, q.MinBytes, q.MaxBytes, q.SessionEpoch = 11, 500, 1, 50<<20, -1
-		t := kmsg.NewFetchRequestTopic()
-		t.Topic = topic
-		for i := range left {
-			p := kmsg.NewFetchRequestTopicPartition()
-			p.Partition, p.FetchOffset, p.PartitionMaxBytes, p.CurrentLeaderEpoch = i, next[i], 10<<20, -1
-			t.Partitions = append(t.Partitions, p)
-		}
-		q.Topics = append(q.Topics, t)
-		if _, err := c.Write(kmsg.NewRequestFormatter(kmsg.FormatterClientID("drain")).AppendRequest(nil, q, 0)); err != nil {
+		if _, err := c.Write(fetchFrame("drain", topic, 0, 10<<20, slices.Collect(maps.Keys(left)), next)); err != nil {
 			return bytes, err
 		}
 		if answer, err = readFrame(r, answer); err != nil {

@@ -33,12 +33,11 @@ type transactor struct {
 // transact commits transactions for a while, one behind the other, and gives how long each took.
 func transact(ctx context.Context, address, topic, id string) (latencies []time.Duration, err error) {
 	t := &transactor{id: id, topic: topic}
-	if t.conn, err = (&net.Dialer{}).DialContext(ctx, "tcp", address); err != nil {
+	var hangUp func()
+	if t.conn, hangUp, err = connect(ctx, address); err != nil {
 		return nil, err
 	}
-	defer func() { _ = t.conn.Close() }() // what was wanted has been read
-	stop := context.AfterFunc(ctx, func() { _ = t.conn.Close() })
-	defer stop()
+	defer hangUp()
 	t.read = bufio.NewReader(t.conn)
 	if err := t.retried(t.begin); err != nil {
 		return nil, err
