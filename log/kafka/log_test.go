@@ -3,14 +3,13 @@ package kafka
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"testing"
-	"time"
 
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/internal/vfs"
 	"github.com/miracledb/miracledb/log"
 	"github.com/miracledb/miracledb/log/broker"
+	"github.com/miracledb/miracledb/log/broker/brokertest"
 	"github.com/miracledb/miracledb/log/logtest"
 	"github.com/miracledb/miracledb/log/record"
 )
@@ -18,23 +17,11 @@ import (
 // newLog runs a broker for the test: on a disk in memory, or in dir.
 func newLog(t testing.TB, dir ...string) (*broker.Broker, Catalog) {
 	t.Helper()
-	o := broker.Options{FS: vfs.NewMem(), Dir: "data", CleanInterval: time.Hour}
+	o := brokertest.InMemory()
 	if len(dir) > 0 {
-		o = broker.Options{Dir: dir[0], CleanInterval: time.Hour}
+		o.FS, o.Dir = vfs.Default, dir[0]
 	}
-	b, err := broker.Open(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error)
-	go func() { done <- b.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := errors.Join(<-done, b.Close()); err != nil {
-			t.Errorf("the log's end: %v", err)
-		}
-	})
+	b := brokertest.Start(t, o)
 	return b, logCatalog{b}
 }
 

@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/miracledb/miracledb/internal/vfs"
 	"github.com/miracledb/miracledb/log"
 	"github.com/miracledb/miracledb/log/broker"
+	"github.com/miracledb/miracledb/log/broker/brokertest"
 	"github.com/miracledb/miracledb/log/logtest"
 	"github.com/miracledb/miracledb/log/record"
 )
@@ -20,19 +20,7 @@ import (
 // partition starts a log in memory with a topic of one partition.
 func partition(t *testing.T) (*broker.Broker, log.Partition) {
 	t.Helper()
-	b, err := broker.Open(broker.Options{FS: vfs.NewMem(), Dir: "data", CleanInterval: time.Hour})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- b.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := errors.Join(<-done, b.Close()); err != nil {
-			t.Error(err)
-		}
-	})
+	b := brokertest.Start(t, brokertest.InMemory())
 	return b, log.Partition{Topic: logtest.CreateTopic(t, b, "t", 1, nil).ID}
 }
 

@@ -11,28 +11,15 @@ import (
 
 	"github.com/miracledb/miracledb/internal/clock"
 	"github.com/miracledb/miracledb/internal/schema"
-	"github.com/miracledb/miracledb/internal/vfs"
 	"github.com/miracledb/miracledb/log"
-	"github.com/miracledb/miracledb/log/broker"
+	"github.com/miracledb/miracledb/log/broker/brokertest"
 	"github.com/miracledb/miracledb/log/logtest"
 )
 
 // open gives a registry over a log in memory.
 func open(t *testing.T) *Store {
 	t.Helper()
-	b, err := broker.Open(broker.Options{FS: vfs.NewMem(), Dir: "data", CleanInterval: time.Hour})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- b.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := errors.Join(<-done, b.Close()); err != nil {
-			t.Error(err)
-		}
-	})
+	b := brokertest.Start(t, brokertest.InMemory())
 	return New(Options{Log: b, Clock: clock.System{}, Create: func(_ context.Context, name string, partitions int32, config map[string]string) (log.Topic, error) {
 		return logtest.CreateTopic(t, b, name, partitions, config), nil
 	}})
