@@ -115,7 +115,7 @@ func TestWritesOfOtherFormats(t *testing.T) {
 	s := nodetest.Start(t)
 	c := s.Connect(t)
 	k := producer(t, s.Kafka)
-	nodetest.Exec(t, c, `CREATE TABLE r (id bigint PRIMARY KEY, s text) WITH (format = 'avro', on_fault = 'refuse')`)
+	nodetest.Exec(t, c, `CREATE TABLE r (id bigint PRIMARY KEY, s text) WITH (format = 'avro', on_fault = 'refuse')`, "SET miracledb.read = 'latest'")
 	if _, err := client(t, s.HTTP).CreateSchema(t.Context(), "r-value", sr.Schema{Schema: idText}); err != nil {
 		t.Fatal(err)
 	}
