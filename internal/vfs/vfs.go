@@ -21,6 +21,9 @@ type (
 	File = vfs.File
 )
 
+// OpenOption is what an opening is told besides.
+type OpenOption = vfs.OpenOption
+
 // DiskUsage is what a volume has and what is free of it.
 type DiskUsage = vfs.DiskUsage
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -573,5 +574,45 @@ func BenchmarkApply(b *testing.B) {
 	b.ResetTimer()
 	for done := 0; done < b.N; done += 200_000 {
 		fill(b, s, min(200_000, b.N-done))
+	}
+}
+
+// A read that finds no descriptor for the file it needs waits for one: the views would stop for good at its error.
+func TestReadsWaitForDescriptors(t *testing.T) {
+	var refused atomic.Int32
+	fs := vfs.WithErrors(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if op.Kind == errorfs.OpOpen && strings.HasSuffix(op.Path, ".sst") && refused.Add(-1) >= 0 {
+			return syscall.EMFILE
+		}
+		return nil
+	}))
+	s := open(t, heap.Options{FS: fs})
+	m, r := newModel(), rand.New(rand.NewPCG(1, 1))
+	b, err := s.Begin(at(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 30 {
+		step(t, r, b, m, 7)
+	}
+	if err := b.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	refused.Store(3)
+	s = open(t, heap.Options{FS: fs}) // no file of rows is open, and it reads what it knows of itself
+	defer s.Close()
+	snap, err := s.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer snap.Close()
+	if got := contents(t, snap, 7, false); !equal(got, m.now) {
+		t.Fatalf("%v, want %v", got, m.now)
+	}
+	if refused.Load() >= 0 {
+		t.Error("nothing was refused")
 	}
 }

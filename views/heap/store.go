@@ -54,8 +54,9 @@ func (o *Options) defaults() {
 
 // Store is an open heap. One goroutine uses Begin and its Batch; everything else may be called from any.
 type Store struct {
-	opts Options
-	db   *pebble.DB
+	opts  Options
+	db    *pebble.DB
+	ended chan struct{} // closed when the store closes
 
 	writing atomic.Bool // a batch is open
 
@@ -79,7 +80,7 @@ type Store struct {
 // a later format.
 func Open(opts Options) (*Store, error) {
 	opts.defaults()
-	s := &Store{opts: opts, undoRelations: map[delta.RelationID]struct{}{}}
+	s := &Store{opts: opts, ended: make(chan struct{}), undoRelations: map[delta.RelationID]struct{}{}}
 	s.mu.stats = map[delta.RelationID]Stats{}
 	db, err := pebble.Open(opts.Dir, s.pebbleOptions())
 	if err != nil {
@@ -95,7 +96,7 @@ func Open(opts Options) (*Store, error) {
 
 func (s *Store) pebbleOptions() *pebble.Options {
 	o := &pebble.Options{
-		FS:                 s.opts.FS,
+		FS:                 vfs.Patient(s.opts.FS, s.ended),
 		DisableWAL:         true, // the log is the WAL
 		FormatMajorVersion: pebble.FormatNewest,
 		// Pebble takes its memtables out of the cache: without this a cache as big as a memtable caches nothing.
@@ -260,6 +261,7 @@ func (s *Store) Flush() error {
 
 // Close flushes and closes. Snapshots, iterators and batches must be closed before.
 func (s *Store) Close() error {
+	close(s.ended)
 	err := s.Flush()
 	if cerr := s.db.Close(); err == nil {
 		err = wrap("close", cerr)
