@@ -95,7 +95,7 @@ func (s *Server) alterTopicConfig(ctx context.Context, r *request, kind kmsg.Con
 		}
 		return &fault{kerr.InvalidRequest, fmt.Sprintf("only the settings of topics can be changed, not those of a %v", kind)}
 	}
-	topic, err := s.findTopic(r, &name, log.TopicID{})
+	topic, err := s.findTopic(r, name)
 	if err != nil {
 		return err
 	}

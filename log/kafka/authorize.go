@@ -19,7 +19,7 @@ type rule struct {
 
 // rules has every key that is served: the one place where what is asked for stands. Beside it: InitProducerId without a
 // transactional id asks for IdempotentWrite or for Write on any topic; making a topic for Create on the topic or the
-// cluster; settings of a node for the same operation on the cluster as those of a topic; lists leave out what the client
+// cluster, dropping one for Delete; settings of a node for the same operation on the cluster as those of a topic; lists leave out what the client
 // may not describe.
 var rules = map[int16]rule{
 	produceKey:          {topic: access.Write, txn: access.Write},
@@ -38,10 +38,10 @@ var rules = map[int16]rule{
 	saslHandshakeKey:    {},
 	apiVersionsKey:      {},
 	19:                  {topic: access.Create},                                      // CreateTopics
-	20:                  {topic: access.Delete},                                      // DeleteTopics
+	20:                  {topic: access.Describe},                                    // DeleteTopics
 	21:                  {topic: access.Delete},                                      // DeleteRecords
 	22:                  {txn: access.Write, cluster: access.IdempotentWrite},        // InitProducerId: one of them
-	23:                  {topic: access.Describe},                                    // OffsetForLeaderEpoch
+	23:                  {topic: access.Describe, cluster: access.ClusterAction},     // OffsetForLeaderEpoch: one of them
 	24:                  {txn: access.Write, topic: access.Write},                    // AddPartitionsToTxn
 	25:                  {txn: access.Write, group: access.Read},                     // AddOffsetsToTxn
 	26:                  {txn: access.Write},                                         // EndTxn
@@ -143,6 +143,11 @@ func (s *Server) mayCreate(r *request, name string) bool {
 	return s.may(r, access.Create, access.Cluster, access.ClusterName) || s.may(r, access.Create, access.Topic, name)
 }
 
+// mayDelete reports whether the sender may drop a topic. Nobody is granted Delete on the cluster alone, but All has it.
+func (s *Server) mayDelete(r *request, name string) bool {
+	return s.may(r, access.Delete, access.Cluster, access.ClusterName) || s.mayTopic(r, name) && s.may(r, access.Delete, access.Topic, name)
+}
+
 // authorizedOperations is the set of what the sender may do with a thing, a bit for each (KIP-430).
 func (s *Server) authorizedOperations(r *request, kind access.Resource, name string) int32 {
 	set := int32(0)
@@ -152,6 +157,14 @@ func (s *Server) authorizedOperations(r *request, kind access.Resource, name str
 		}
 	}
 	return set
+}
+
+// clusterOperations is that of the cluster: none for who may not describe it.
+func (s *Server) clusterOperations(r *request) int32 {
+	if !s.may(r, access.Describe, access.Cluster, access.ClusterName) {
+		return 0
+	}
+	return s.authorizedOperations(r, access.Cluster, access.ClusterName)
 }
 
 // refused answers a request that its sender may not make at all, nil when it may. What is refused for single topics and
@@ -213,6 +226,9 @@ func (s *Server) refused(r *request, q kmsg.Request) kmsg.Response {
 		}
 	case *kmsg.DescribeUserSCRAMCredentialsResponse:
 		a.ErrorCode, a.ErrorMessage = code, text
+		for _, u := range q.(*kmsg.DescribeUserSCRAMCredentialsRequest).Users {
+			a.Results = append(a.Results, kmsg.DescribeUserSCRAMCredentialsResponseResult{User: u.Name, ErrorCode: code, ErrorMessage: text})
+		}
 	case *kmsg.AlterUserSCRAMCredentialsResponse:
 		refuseUsers(q.(*kmsg.AlterUserSCRAMCredentialsRequest), a, code, text)
 	}

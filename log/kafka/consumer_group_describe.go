@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -25,9 +26,6 @@ func (s *Server) consumerGroupDescribe(_ context.Context, r *request, q *kmsg.Co
 			a.Groups = append(a.Groups, g)
 			continue
 		}
-		if q.IncludeAuthorizedOperations {
-			g.AuthorizedOperations = s.authorizedOperations(r, access.Group, name)
-		}
 		d, ok := s.coordinator.describeConsumers(name)
 		if !ok {
 			text := "there is no group " + name + " of the consumer protocol"
@@ -35,12 +33,21 @@ func (s *Server) consumerGroupDescribe(_ context.Context, r *request, q *kmsg.Co
 			a.Groups = append(a.Groups, g)
 			continue
 		}
+		if !s.mayDescribeTopics(r, d.Members) {
+			text := "the group uses topics that the client may not describe"
+			g.ErrorCode, g.ErrorMessage = kerr.TopicAuthorizationFailed.Code, &text
+			a.Groups = append(a.Groups, g)
+			continue
+		}
+		if q.IncludeAuthorizedOperations {
+			g.AuthorizedOperations = s.authorizedOperations(r, access.Group, name)
+		}
 		g.State, g.Epoch, g.AssignmentEpoch, g.AssignorName = string(d.State), d.Epoch, d.Epoch, d.Assignor
 		for _, m := range d.Members {
 			one := kmsg.NewConsumerGroupDescribeResponseGroupMember()
 			one.MemberID, one.InstanceID, one.RackID, one.MemberEpoch = m.Member, nullable(m.Instance), nullable(m.Rack), m.Epoch
 			one.ClientID, one.ClientHost, one.SubscribedTopics, one.SubscribedTopicRegex = m.ClientID, m.ClientHost, m.Topics, nullable(m.Regex)
-			one.Assignment, one.TargetAssignment, one.MemberType = s.assignment(r, m.Assigned), s.assignment(r, m.Target), consumerMember
+			one.Assignment, one.TargetAssignment, one.MemberType = s.assignment(m.Assigned), s.assignment(m.Target), consumerMember
 			g.Members = append(g.Members, one)
 		}
 		a.Groups = append(a.Groups, g)
@@ -48,11 +55,23 @@ func (s *Server) consumerGroupDescribe(_ context.Context, r *request, q *kmsg.Co
 	return answer{response: a}
 }
 
-// assignment names the topics of partitions; those that are no more are left out, and those that the sender may not see.
-func (s *Server) assignment(r *request, list []group.TopicPartition) kmsg.Assignment {
+// mayDescribeTopics reports whether the sender may describe all topics that members have or are to have.
+func (s *Server) mayDescribeTopics(r *request, members []group.ConsumerMember) bool {
+	for _, m := range members {
+		for _, tp := range slices.Concat(m.Assigned, m.Target) {
+			if topic, ok := s.log.TopicByID(log.TopicID(tp.Topic)); ok && !s.may(r, access.Describe, access.Topic, topic.Name) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// assignment names the topics of partitions; those that are no more are left out.
+func (s *Server) assignment(list []group.TopicPartition) kmsg.Assignment {
 	a := kmsg.NewAssignment()
 	for _, of := range byTopic(list) {
-		if topic, ok := s.log.TopicByID(log.TopicID(of.topic)); ok && s.may(r, access.Describe, access.Topic, topic.Name) {
+		if topic, ok := s.log.TopicByID(log.TopicID(of.topic)); ok {
 			t := kmsg.NewAssignmentTopicPartition()
 			t.TopicID, t.Topic, t.Partitions = of.topic, topic.Name, of.partitions
 			a.TopicPartitions = append(a.TopicPartitions, t)

@@ -25,7 +25,7 @@ func (s *Server) createPartitions(ctx context.Context, r *request, q *kmsg.Creat
 }
 
 func (s *Server) morePartitions(ctx context.Context, r *request, want *kmsg.CreatePartitionsRequestTopic, validateOnly bool) error {
-	topic, err := s.findTopic(r, &want.Topic, log.TopicID{})
+	topic, err := s.findTopic(r, want.Topic)
 	if err != nil {
 		return err
 	}

@@ -44,11 +44,12 @@ func (s *Server) offsetDelete(ctx context.Context, r *request, q *kmsg.OffsetDel
 		for i := range q.Topics {
 			t := kmsg.NewOffsetDeleteResponseTopic()
 			t.Topic = q.Topics[i].Topic
+			_, there, absent := s.topic(r, t.Topic)
 			for _, want := range q.Topics[i].Partitions {
 				p := kmsg.NewOffsetDeleteResponseTopicPartition()
 				p.Partition = want.Partition
-				if !s.mayTopic(r, t.Topic) {
-					p.ErrorCode = kerr.TopicAuthorizationFailed.Code
+				if !there {
+					p.ErrorCode = absent
 				} else if !known || slices.Contains(subscribed, t.Topic) {
 					p.ErrorCode = kerr.GroupSubscribedToTopic.Code
 				} else if i := slices.IndexFunc(offsets, func(o group.Offset) bool { return o.Topic == t.Topic && o.Partition == want.Partition }); i >= 0 {

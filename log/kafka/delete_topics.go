@@ -19,9 +19,11 @@ func (s *Server) deleteTopics(ctx context.Context, r *request, q *kmsg.DeleteTop
 	for i := range q.Topics {
 		t := kmsg.NewDeleteTopicsResponseTopic()
 		t.Topic, t.TopicID = q.Topics[i].Topic, q.Topics[i].TopicID
-		topic, err := s.findTopic(r, t.Topic, log.TopicID(t.TopicID))
-		if err == nil {
+		topic, shown, err := s.findDeleted(r, t.Topic, log.TopicID(t.TopicID))
+		if shown {
 			t.Topic, t.TopicID = &topic.Name, topic.ID
+		}
+		if err == nil {
 			switch {
 			case topic.Internal:
 				err = &fault{kerr.InvalidTopicException, "topic " + topic.Name + " is internal"}
@@ -39,16 +41,32 @@ func (s *Server) deleteTopics(ctx context.Context, r *request, q *kmsg.DeleteTop
 	return answer{response: a}
 }
 
-// findTopic finds a topic by its name, or without one by its id, for who may do with it what the request is about.
-func (s *Server) findTopic(r *request, name *string, id log.TopicID) (log.Topic, error) {
+// findDeleted finds a topic that its sender may drop, by its name, or without one by its id. shown tells whether an answer about the
+// id may name it: to who may describe it or drop it.
+func (s *Server) findDeleted(r *request, name *string, id log.TopicID) (topic log.Topic, shown bool, err error) {
+	known := false
 	if name == nil {
-		topic, ok, absent := s.topicByID(r, id)
-		if !ok {
-			return topic, kerr.ErrorForCode(absent)
+		if topic, known = s.log.TopicByID(id); !known {
+			return topic, false, kerr.UnknownTopicID
 		}
-		return topic, nil
+		name, shown = &topic.Name, true
+	} else {
+		topic, known = s.log.Topic(*name)
 	}
-	topic, ok, absent := s.topic(r, *name)
+	switch may := s.mayDelete(r, *name); {
+	case !may && !s.mayTopic(r, *name):
+		return topic, false, kerr.TopicAuthorizationFailed
+	case !known:
+		return topic, false, kerr.UnknownTopicOrPartition
+	case !may:
+		return topic, shown, kerr.TopicAuthorizationFailed
+	}
+	return topic, true, nil
+}
+
+// findTopic finds a topic for who may do with it what the request is about.
+func (s *Server) findTopic(r *request, name string) (log.Topic, error) {
+	topic, ok, absent := s.topic(r, name)
 	if !ok {
 		return topic, kerr.ErrorForCode(absent)
 	}

@@ -5,8 +5,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
-
-	"github.com/miracledb/miracledb/log/access"
 )
 
 // describeCluster tells of the cluster's only node (KIP-700). There are no controllers to be asked for (KIP-919).
@@ -17,8 +15,8 @@ func (s *Server) describeCluster(_ context.Context, r *request, q *kmsg.Describe
 		a.ErrorCode, a.ErrorMessage = kerr.UnsupportedEndpointType.Code, message(kerr.UnsupportedEndpointType)
 		return answer{response: a}
 	}
-	if q.IncludeClusterAuthorizedOperations && s.may(r, access.Describe, access.Cluster, access.ClusterName) {
-		a.ClusterAuthorizedOperations = s.authorizedOperations(r, access.Cluster, access.ClusterName)
+	if q.IncludeClusterAuthorizedOperations {
+		a.ClusterAuthorizedOperations = s.clusterOperations(r)
 	}
 	b := kmsg.NewDescribeClusterResponseBroker()
 	b.NodeID = s.options.NodeID

@@ -52,7 +52,7 @@ func (s *Server) resourceConfigs(r *request, want *kmsg.DescribeConfigsRequestRe
 	}
 	switch want.ResourceType {
 	case kmsg.ConfigResourceTypeTopic:
-		topic, err := s.findTopic(r, &want.ResourceName, [16]byte{})
+		topic, err := s.findTopic(r, want.ResourceName)
 		if err != nil {
 			return nil, err
 		}

@@ -97,11 +97,11 @@ func itself(name string) string { return name }
 
 // tellOperations adds what the client may do, where it asks for that (KIP-430).
 func (s *Server) tellOperations(r *request, q *kmsg.MetadataRequest, a *kmsg.MetadataResponse) {
-	if q.IncludeClusterAuthorizedOperations && s.may(r, access.Describe, access.Cluster, access.ClusterName) {
-		a.AuthorizedOperations = s.authorizedOperations(r, access.Cluster, access.ClusterName)
+	if q.IncludeClusterAuthorizedOperations {
+		a.AuthorizedOperations = s.clusterOperations(r)
 	}
 	for i := range a.Topics {
-		if t := &a.Topics[i]; q.IncludeTopicAuthorizedOperations && t.ErrorCode == 0 {
+		if t := &a.Topics[i]; q.IncludeTopicAuthorizedOperations && t.Topic != nil && t.ErrorCode != kerr.TopicAuthorizationFailed.Code {
 			t.AuthorizedOperations = s.authorizedOperations(r, access.Topic, *t.Topic)
 		}
 	}

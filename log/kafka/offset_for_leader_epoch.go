@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/miracledb/miracledb/log"
@@ -17,6 +18,10 @@ func (s *Server) offsetForLeaderEpoch(ctx context.Context, r *request, q *kmsg.O
 		t := kmsg.NewOffsetForLeaderEpochResponseTopic()
 		t.Topic = q.Topics[i].Topic
 		topic, known, absent := s.topic(r, t.Topic)
+		if s.mayCluster(r) { // as followers may
+			topic, known = s.log.Topic(t.Topic)
+			absent = kerr.UnknownTopicOrPartition.Code
+		}
 		for _, want := range q.Topics[i].Partitions {
 			p := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
 			p.Partition, p.LeaderEpoch, p.EndOffset = want.Partition, -1, -1
