@@ -61,7 +61,7 @@ func TestDeleteGroups(t *testing.T) {
 	check(address, 3)
 	check(serve(t, l, catalog), 3)
 	member.Close()
-	out := strings.Join(java(t, nil, "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand", "--bootstrap-server", address, "--delete", "--group", "g"), "\n")
+	out := groupCommand(t, address, "--delete", "--group", "g")
 	if !strings.Contains(out, "was successful") {
 		t.Error(out)
 	}
@@ -86,7 +86,7 @@ func TestDescribeLog(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for range 200 {
+	for range 6000 {
 		topic, _ := l.Topic("t")
 		if l.Size(log.Partition{Topic: topic.ID, Index: 1}) > 3000 {
 			break

@@ -207,7 +207,7 @@ func (p clientProgram) testTransaction(t *testing.T, address string, catalog Cat
 // committed is a group's offset in partition 0.
 func committed(t *testing.T, address, group, topic string) int64 {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	client := franz(t, address)
 	defer client.Close()

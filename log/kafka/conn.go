@@ -277,6 +277,9 @@ func (c *conn) answer(ctx context.Context, p pending) error {
 	if !waiting[p.request.key] {
 		p.request.busy += clock.System{}.Now().Sub(began)
 	}
+	if err == nil {
+		err = ctx.Err() // what was given up is not answered: its outcome is not known
+	}
 	if err != nil {
 		return err
 	}

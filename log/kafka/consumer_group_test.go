@@ -216,7 +216,7 @@ func TestConsumerGroupFollowsTopics(t *testing.T) {
 	epoch := p.beat(q).MemberEpoch
 	follow := func(what string, want int) {
 		t.Helper()
-		deadline := time.Now().Add(10 * time.Second)
+		deadline := time.Now().Add(time.Minute)
 		for time.Now().Before(deadline) {
 			q := joining("g", "m")
 			q.SubscribedTopicNames, q.MemberEpoch = nil, epoch
@@ -303,12 +303,12 @@ func TestConsumerGroupJava(t *testing.T) {
 	}
 	franzClient("franz").produce(t, address, "none", "orders")
 	got := java(t, nil, "org.apache.kafka.tools.consumer.ConsoleConsumer", "--bootstrap-server", address, "--topic", "orders",
-		"--command-property", "group.protocol=consumer", "--from-beginning", "--max-messages", fmt.Sprint(records), "--timeout-ms", "20000", "--group", "java")
+		"--command-property", "group.protocol=consumer", "--from-beginning", "--max-messages", fmt.Sprint(records), "--timeout-ms", "120000", "--group", "java")
 	if len(got) != records {
 		t.Errorf("%d records", len(got))
 	}
 	tool := func(args ...string) string {
-		return strings.Join(java(t, nil, "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand", append([]string{"--bootstrap-server", address}, args...)...), "\n")
+		return groupCommand(t, address, args...)
 	}
 	member := franz(t, address, kgo.ServerSideBalancer(), kgo.ConsumerGroup("live"), kgo.ConsumeTopics("orders"), kgo.InstanceID("i"))
 	for d := (kadm.DescribedConsumerGroups{}); d["live"].State != "Stable"; {

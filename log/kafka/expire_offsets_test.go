@@ -144,7 +144,7 @@ func TestOffsetsRetentionOfMembers(t *testing.T) {
 			address := e.listen()
 			e.commit("g", "read", "unread")
 			member := franz(t, address, append(options, kgo.DisableAutoCommit(), kgo.ConsumerGroup("g"), kgo.ConsumeTopics("read"), kgo.SessionTimeout(100*time.Hour))...)
-			ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 			defer cancel()
 			for e.server.coordinator.describe("g").State != "Stable" {
 				poll, cancel := context.WithTimeout(ctx, 20*time.Millisecond)

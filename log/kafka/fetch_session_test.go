@@ -90,7 +90,7 @@ func TestFetchSession(t *testing.T) {
 	// What waits is woken by the session's partitions.
 	wait := sessionRequest(id, 8, nil)
 	forget.Partitions = []int32{9}
-	wait.ForgottenTopics, wait.MaxWaitMillis = append(wait.ForgottenTopics, forget), 10_000
+	wait.ForgottenTopics, wait.MaxWaitMillis = append(wait.ForgottenTopics, forget), 3_600_000
 	p.send(wait)
 	waiting := p.correlation
 	time.Sleep(20 * time.Millisecond)

@@ -114,7 +114,7 @@ func TestCutConnections(t *testing.T) {
 			}
 			p.raw(short)
 			p.conn.(*net.TCPConn).CloseWrite()
-			p.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+			p.conn.SetReadDeadline(time.Now().Add(time.Minute))
 			if _, err := io.Copy(io.Discard, p.conn); err != nil {
 				t.Fatalf("%T cut at %d: %v", q, cut, err)
 			}
@@ -132,11 +132,15 @@ func TestManyTags(t *testing.T) {
 		}
 		whole = append(whole[:len(whole)-1], 0xff, 0xff, 0xff, 0xff, 0x0f) // the last byte is that there are none
 		binary.BigEndian.PutUint32(whole, uint32(len(whole)-4))
-		begun := time.Now()
-		if n := play(t, s, whole, true); n != 0 {
-			t.Errorf("%T version %d: %d bytes were answered", q, q.GetVersion(), n)
+		took := time.Hour
+		for try := 0; try < 5 && took > 2*time.Second; try++ { // the machine may have stood still
+			begun := time.Now()
+			if n := play(t, s, whole, true); n != 0 {
+				t.Errorf("%T version %d: %d bytes were answered", q, q.GetVersion(), n)
+			}
+			took = time.Since(begun)
 		}
-		if took := time.Since(begun); took > 2*time.Second {
+		if took > 2*time.Second {
 			t.Fatalf("%T version %d: took %v", q, q.GetVersion(), took)
 		}
 	})
@@ -157,7 +161,7 @@ func TestMutations(t *testing.T) {
 				changed[4+random.IntN(len(changed)-4)] = byte(random.Uint32())
 			}
 			took := time.Hour
-			for try := 0; try < 2 && took > 5*time.Second; try++ { // the machine may have stood still once
+			for try := 0; try < 5 && took > 5*time.Second; try++ { // the machine may have stood still
 				begun := time.Now()
 				play(t, s, changed, false)
 				took = time.Since(begun)

@@ -21,7 +21,7 @@ func TestParkedFetchOfDroppedTopic(t *testing.T) {
 			t.Fatal(err)
 		}
 		p := dial(t, address)
-		q := fetchRequest("gone", 0, time.Minute)
+		q := fetchRequest("gone", 0, time.Hour) // receive does not wait for so long
 		q.SetVersion(version)
 		q.Topics[0].TopicID = topic.ID
 		p.send(q)
@@ -29,11 +29,10 @@ func TestParkedFetchOfDroppedTopic(t *testing.T) {
 		if err := catalog.DropTopic(context.Background(), topic); err != nil {
 			t.Fatal(err)
 		}
-		began := time.Now()
 		a := q.ResponseKind().(*kmsg.FetchResponse)
 		p.receive(a, 1)
-		if took, got := time.Since(began), a.Topics[0].Partitions[0].ErrorCode; got != code || took > 20*time.Second {
-			t.Errorf("version %d: code %d after %v, want %d", version, got, took, code)
+		if got := a.Topics[0].Partitions[0].ErrorCode; got != code {
+			t.Errorf("version %d: code %d, want %d", version, got, code)
 		}
 	}
 }
@@ -53,11 +52,10 @@ func TestFetchOfNothing(t *testing.T) {
 			q.Topics, q.SessionID, q.SessionEpoch = nil, session, finalEpoch
 		},
 	} {
-		q := fetchRequest("t", 0, time.Minute)
+		q := fetchRequest("t", 0, time.Hour) // receive does not wait for so long
 		change(q)
-		began := time.Now()
-		if a := p.ask(q).(*kmsg.FetchResponse); a.ErrorCode != 0 || time.Since(began) > 20*time.Second {
-			t.Errorf("%s: code %d after %v", name, a.ErrorCode, time.Since(began))
+		if a := p.ask(q).(*kmsg.FetchResponse); a.ErrorCode != 0 {
+			t.Errorf("%s: code %d", name, a.ErrorCode)
 		}
 	}
 }

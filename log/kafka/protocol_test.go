@@ -364,16 +364,15 @@ func TestFetch(t *testing.T) {
 		t.Fatalf("%+v after %v", a, time.Since(start))
 	}
 	// Something comes: the answer comes with it.
-	p.send(fetchRequest("t", 0, 10*time.Second))
+	p.send(fetchRequest("t", 0, time.Hour)) // receive does not wait for so long
 	time.Sleep(20 * time.Millisecond)
 	sent := batch(t, record.Gzip, "a", "b")
 	record.SetLeaderEpoch(sent, l.LeaderEpoch())
 	other.ask(produce(9, "t", 0, bytes.Clone(sent)))
 	a := kmsg.NewPtrFetchResponse()
 	a.SetVersion(11)
-	start = time.Now()
 	p.receive(a, p.correlation)
-	if got := a.Topics[0].Partitions[0]; !bytes.Equal(got.RecordBatches, sent) || got.HighWatermark != 2 || got.PreferredReadReplica != -1 || time.Since(start) > 5*time.Second {
+	if got := a.Topics[0].Partitions[0]; !bytes.Equal(got.RecordBatches, sent) || got.HighWatermark != 2 || got.PreferredReadReplica != -1 {
 		t.Fatalf("%+v", got)
 	}
 	// An offset in the midst of a batch gives the batch; one batch at least whatever the limit (KIP-74).

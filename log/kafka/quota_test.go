@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/miracledb/miracledb/internal/clock"
 	"github.com/miracledb/miracledb/log"
 	"github.com/miracledb/miracledb/log/access"
 )
@@ -49,7 +50,7 @@ func TestRate(t *testing.T) {
 // other clients are not disturbed.
 func TestThrottle(t *testing.T) {
 	l, catalog := newLog(t)
-	address := serve(t, l, catalog)
+	address := serve(t, l, catalog, func(o *Options) { o.Clock = clock.NewManual(time.Unix(1_000_000, 0)) })
 	if _, err := catalog.CreateTopic(context.Background(), "t", 1, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -59,6 +60,7 @@ func TestThrottle(t *testing.T) {
 		t.Fatalf("no quota, and %d ms", a.ThrottleMillis)
 	}
 	setQuota(t, l, access.QuotaEntity{ClientID: "peer"}, access.ProducerByteRate, 1700)
+	began := time.Now()
 	a := p.ask(produce(9, "t", 0, data)).(*kmsg.ProduceResponse)
 	if a.Topics[0].Partitions[0].ErrorCode != 0 {
 		t.Fatal("a throttled record is not taken")
@@ -67,15 +69,20 @@ func TestThrottle(t *testing.T) {
 	if wait < 100*time.Millisecond || wait > 2*time.Second {
 		t.Errorf("throttled for %v", wait)
 	}
-	began := time.Now()
+	p.ask(metadata())
+	if took := time.Since(began); took < wait {
+		t.Errorf("told to wait %v and answered after %v", wait, took)
+	}
+	setQuota(t, l, access.QuotaEntity{ClientID: "peer"}, access.ProducerByteRate, 1)
+	if a := p.ask(produce(9, "t", 0, data)).(*kmsg.ProduceResponse); time.Duration(a.ThrottleMillis)*time.Millisecond != maxThrottle {
+		t.Errorf("throttled for %d ms", a.ThrottleMillis)
+	}
+	p.send(metadata())
+	began = time.Now()
 	other := dial(t, address)
 	other.ask(metadata())
-	if took := time.Since(began); took > wait/2 {
+	if took := time.Since(began); took > maxThrottle/2 {
 		t.Errorf("another connection waited %v", took)
-	}
-	p.ask(metadata())
-	if took := time.Since(began); took < wait-50*time.Millisecond {
-		t.Errorf("told to wait %v and answered after %v", wait, took)
 	}
 
 	setQuota(t, l, access.QuotaEntity{User: access.DefaultEntity}, access.ConsumerByteRate, 1700)
@@ -86,7 +93,7 @@ func TestThrottle(t *testing.T) {
 	partition.PartitionMaxBytes, partition.CurrentLeaderEpoch = 1<<20, -1
 	f.Topics = []kmsg.FetchRequestTopic{{Topic: "t", Partitions: []kmsg.FetchRequestTopicPartition{partition}}}
 	if got := other.ask(f).(*kmsg.FetchResponse); got.ThrottleMillis < 1000 || len(got.Topics[0].Partitions[0].RecordBatches) < 40_000 {
-		t.Errorf("a fetch of 40 kB at 1.7 kB/s: throttled for %d ms", got.ThrottleMillis)
+		t.Errorf("a fetch of 60 kB at 1.7 kB/s: throttled for %d ms", got.ThrottleMillis)
 	}
 }
 

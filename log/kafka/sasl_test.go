@@ -92,7 +92,7 @@ func TestWrongPassword(t *testing.T) {
 	l, catalog := newLog(t)
 	addUser(t, l, "ann", "secret")
 	address := serve(t, l, catalog)
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	for _, m := range access.Mechanisms {
 		for user, password := range map[string]string{"ann": "Secret", "bob": "secret"} {
@@ -105,7 +105,7 @@ func TestWrongPassword(t *testing.T) {
 			t.Errorf("%s: %v", m, err)
 		}
 	}
-	kcat := security{}.as(access.ScramSHA256, "ann", "wrong").kcat("-L", "-b", address, "-m", "3")
+	kcat := security{}.as(access.ScramSHA256, "ann", "wrong").kcat("-C", "-b", address, "-t", "t")
 	if out := fails(t, testenv.Kcat(t), kcat...); !strings.Contains(out, "authentication failed") {
 		t.Errorf("kcat says: %s", out)
 	}
@@ -201,7 +201,7 @@ func TestBareTokens(t *testing.T) {
 		t.Helper()
 		p.raw(append(binary.BigEndian.AppendUint32(nil, uint32(len(text))), text...))
 		var head [4]byte
-		p.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		p.conn.SetReadDeadline(time.Now().Add(time.Minute))
 		if _, err := io.ReadFull(p.conn, head[:]); err != nil {
 			t.Fatal(err)
 		}
@@ -275,7 +275,7 @@ func TestClientCertificate(t *testing.T) {
 	config := func(shown ...tls.Certificate) kgo.Opt {
 		return kgo.DialTLSConfig(&tls.Config{RootCAs: ca.Pool(), Certificates: shown})
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	cert, key := ca.Issue(pkix.Name{CommonName: "svc", Organization: []string{"shop"}})
 	pair, err := tls.LoadX509KeyPair(cert, key)

@@ -125,6 +125,7 @@ type Server struct {
 	sessions    *fetchSessions
 	fetches     *budget // bytes of answers to fetches that were not sent yet
 	buffers     buffers // for what they read
+	parting     time.Duration
 	// stopping is closed when Serve is told to end: no request is begun any more, and nobody waits for what others may do.
 	stopping chan struct{}
 
@@ -141,7 +142,7 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 	}
 	o = o.withDefaults()
 	s := &Server{options: o, log: o.Log, access: access.NewStore(o.Log), frames: newBudget(int64(o.InflightBytes)), fetches: newBudget(int64(o.InflightBytes)),
-		decoding: newBudget(decodeFactor * otherRequest), meters: newMeters(), stopping: make(chan struct{})}
+		decoding: newBudget(decodeFactor * otherRequest), meters: newMeters(), parting: parting, stopping: make(chan struct{})}
 	s.sessions = newFetchSessions(o.Clock)
 	s.mu.conns = map[*conn]struct{}{}
 	var err error
@@ -171,7 +172,7 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 	}
 	<-ctx.Done()
 	s.stop(listeners)
-	late := time.AfterFunc(parting, end)
+	late := time.AfterFunc(s.parting, end)
 	serving.Wait()
 	late.Stop()
 	end()

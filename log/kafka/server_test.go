@@ -89,7 +89,7 @@ func (p *peer) raw(b []byte) {
 // receive reads the answer to the request with the correlation id into a.
 func (p *peer) receive(a kmsg.Response, correlation int32) {
 	p.t.Helper()
-	p.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	p.conn.SetReadDeadline(time.Now().Add(time.Minute))
 	var head [8]byte
 	if _, err := io.ReadFull(p.conn, head[:]); err != nil {
 		p.t.Fatalf("reading the answer to %T: %v", a, err)
@@ -123,7 +123,7 @@ func (p *peer) ask(q kmsg.Request) kmsg.Response {
 // closed waits for the server to close the connection.
 func (p *peer) closed() {
 	p.t.Helper()
-	p.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	p.conn.SetReadDeadline(time.Now().Add(time.Minute))
 	if n, err := p.conn.Read(make([]byte, 1)); err == nil || n > 0 {
 		p.t.Fatal("the server answered, and should have closed the connection")
 	} else if ne, ok := err.(net.Error); ok && ne.Timeout() {

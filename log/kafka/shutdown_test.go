@@ -17,8 +17,8 @@ import (
 	"github.com/miracledb/miracledb/log/record"
 )
 
-// startServer starts a server that the test stops; done gives what Serve gives.
-func startServer(t *testing.T, l *memLog) (s *Server, address string, stop context.CancelFunc, done chan error) {
+// startServer starts a server that the test stops and that then waits so long for what is not durable; done gives what Serve gives.
+func startServer(t *testing.T, l *memLog, parting time.Duration) (s *Server, address string, stop context.CancelFunc, done chan error) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -28,6 +28,7 @@ func startServer(t *testing.T, l *memLog) (s *Server, address string, stop conte
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.parting = parting
 	ctx, stop := context.WithCancel(context.Background())
 	t.Cleanup(stop)
 	done = make(chan error, 1)
@@ -35,11 +36,11 @@ func startServer(t *testing.T, l *memLog) (s *Server, address string, stop conte
 	return s, listener.Addr().String(), stop, done
 }
 
-// longFetch asks for topic t from its start, and waits up to 30 s for so many bytes.
+// longFetch asks for topic t from its start, and waits for so many bytes longer than anybody waits for its answer.
 func longFetch(bytes int32) *kmsg.FetchRequest {
 	q := kmsg.NewPtrFetchRequest()
 	q.SetVersion(11)
-	q.MaxWaitMillis, q.MinBytes, q.MaxBytes = 30_000, bytes, 64<<20
+	q.MaxWaitMillis, q.MinBytes, q.MaxBytes = 600_000, bytes, 64<<20
 	topic, partition := kmsg.NewFetchRequestTopic(), kmsg.NewFetchRequestTopicPartition()
 	partition.PartitionMaxBytes = q.MaxBytes
 	topic.Topic, topic.Partitions = "t", append(topic.Partitions, partition)
@@ -47,10 +48,22 @@ func longFetch(bytes int32) *kmsg.FetchRequest {
 	return q
 }
 
+// ended waits for the end of Serve, and gives what it gives.
+func ended(t *testing.T, done <-chan error) error {
+	t.Helper()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(time.Minute):
+		t.Fatal("Serve does not end")
+		return nil
+	}
+}
+
 // parked waits until so many fetches wait for records, and so many members for others.
 func parked(t *testing.T, s *Server, l *memLog, fetches, members int) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		l.mu.Lock()
 		waits := len(l.watchers) - 1 // the coordinator watches the catalog
 		l.mu.Unlock()
@@ -71,7 +84,7 @@ func parked(t *testing.T, s *Server, l *memLog, fetches, members int) {
 func TestShutdownAnswers(t *testing.T) {
 	l := newMemLog()
 	l.CreateTopic(context.Background(), "t", 1, nil)
-	s, address, stop, done := startServer(t, l)
+	s, address, stop, done := startServer(t, l, 5*time.Minute) // who is let go only then is too late for the test
 	leader, follower, producer, consumer, idle := dial(t, address), dial(t, address), dial(t, address), dial(t, address), dial(t, address)
 	synced, late := dial(t, address), dial(t, address)
 	lead := leader.ask(join(3, "")).(*kmsg.JoinGroupResponse)
@@ -101,13 +114,12 @@ func TestShutdownAnswers(t *testing.T) {
 	}
 	consumer.send(longFetch(1))
 	parked(t, s, l, 1, 2)
-	for deadline := time.Now().Add(10 * time.Second); l.waiting() < pipelined; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); l.waiting() < pipelined; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the records were not submitted")
 		}
 	}
 
-	began := time.Now()
 	stop()
 	fetched, joined, assigned := kmsg.NewPtrFetchResponse(), kmsg.NewPtrJoinGroupResponse(), kmsg.NewPtrSyncGroupResponse()
 	fetched.SetVersion(11)
@@ -127,9 +139,6 @@ func TestShutdownAnswers(t *testing.T) {
 	for _, p := range []*peer{consumer, follower, synced, late, leader, idle} {
 		p.closed()
 	}
-	if took := time.Since(began); took > time.Second {
-		t.Errorf("who waits for nothing durable was let go after %v", took)
-	}
 	l.release()
 	for i := range int32(pipelined) {
 		a := kmsg.NewPtrProduceResponse()
@@ -140,8 +149,8 @@ func TestShutdownAnswers(t *testing.T) {
 		}
 	}
 	producer.closed()
-	if err := <-done; err != nil || time.Since(began) > parting {
-		t.Errorf("Serve ended after %v: %v", time.Since(began), err)
+	if err := ended(t, done); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -150,7 +159,7 @@ func TestShutdownAnswers(t *testing.T) {
 func TestShutdownSendsWhole(t *testing.T) {
 	l := newMemLog()
 	l.CreateTopic(context.Background(), "t", 1, nil)
-	s, address, stop, done := startServer(t, l)
+	s, address, stop, done := startServer(t, l, parting)
 	p := dial(t, address)
 	if err := p.conn.(*net.TCPConn).SetReadBuffer(32 << 10); err != nil {
 		t.Fatal(err)
@@ -185,7 +194,7 @@ func TestShutdownIsBounded(t *testing.T) {
 	l := newMemLog()
 	l.CreateTopic(context.Background(), "t", 1, nil)
 	l.hold = true
-	_, address, stop, done := startServer(t, l)
+	_, address, stop, done := startServer(t, l, parting)
 	p := dial(t, address)
 	p.send(produce(9, "t", 0, batch(t, record.None, "a")))
 	for l.waiting() == 0 {
@@ -194,16 +203,16 @@ func TestShutdownIsBounded(t *testing.T) {
 	began := time.Now()
 	stop()
 	p.closed()
-	if err := <-done; err != nil {
+	if err := ended(t, done); err != nil {
 		t.Error(err)
 	}
-	if took := time.Since(began); took < parting || took > parting+2*time.Second {
+	if took := time.Since(began); took < parting {
 		t.Errorf("Serve ended after %v, want %v", took, parting)
 	}
 	l.release()
 }
 
-// A group of two, of either protocol, goes on within seconds when the server comes back.
+// A group of two, of either protocol, goes on when the server comes back, long before a session is over.
 func TestGroupsComeBack(t *testing.T) {
 	disk := vfs.NewMem()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -212,10 +221,10 @@ func TestGroupsComeBack(t *testing.T) {
 	}
 	address := listener.Addr().String()
 	stop := startNode(t, disk, listener)
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	producer := franz(t, address, kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.AllowAutoTopicCreation())
-	const partitions = 4
+	const partitions, session = 4, 2 * time.Minute
 	q := kmsg.NewPtrCreateTopicsRequest()
 	create := kmsg.NewCreateTopicsRequestTopic()
 	create.Topic, create.NumPartitions, create.ReplicationFactor = "t", partitions, 1
@@ -234,7 +243,7 @@ func TestGroupsComeBack(t *testing.T) {
 	for _, name := range []string{"classic", "consumer"} {
 		for range 2 {
 			options := []kgo.Opt{kgo.ConsumerGroup(name), kgo.ConsumeTopics("t"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
-				kgo.HeartbeatInterval(200 * time.Millisecond), kgo.AutoCommitInterval(100 * time.Millisecond)}
+				kgo.SessionTimeout(session), kgo.HeartbeatInterval(200 * time.Millisecond), kgo.AutoCommitInterval(100 * time.Millisecond)}
 			if name == "consumer" {
 				options = append(options, kgo.ServerSideBalancer())
 			}
@@ -278,7 +287,7 @@ func TestGroupsComeBack(t *testing.T) {
 		began := time.Now()
 		stop = startNode(t, disk, listener)
 		everywhere(round)
-		if took := time.Since(began); took > 5*time.Second {
+		if took := time.Since(began); took > session/2 {
 			t.Errorf("round %d: the groups were back after %v", round, took)
 		} else {
 			t.Logf("the groups were back after %v", took)

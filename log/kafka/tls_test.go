@@ -84,12 +84,13 @@ func (s security) useAll(t *testing.T, address, topic string) {
 	}
 	run(t, []string{"kcat"}, kcat, s.kcat("-P", "-b", address, "-t", topic)...)
 	properties := s.properties(t)
-	java(t, []string{"java"}, "org.apache.kafka.tools.ConsoleProducer", "--bootstrap-server", address, "--topic", topic, "--command-config", properties)
+	java(t, []string{"java"}, "org.apache.kafka.tools.ConsoleProducer", "--bootstrap-server", address, "--topic", topic, "--command-config", properties,
+		"--request-timeout-ms", "60000")
 	want := []string{"franz", "kcat", "java"}
 	for name, got := range map[string][]string{
 		"kcat": run(t, nil, kcat, s.kcat("-C", "-b", address, "-t", topic, "-q", "-o", "beginning", "-e")...),
 		"java": java(t, nil, "org.apache.kafka.tools.consumer.ConsoleConsumer", "--bootstrap-server", address, "--topic", topic,
-			"--from-beginning", "--max-messages", "3", "--timeout-ms", "20000", "--group", "java", "--command-config", properties),
+			"--from-beginning", "--max-messages", "3", "--timeout-ms", "120000", "--group", "java", "--command-config", properties),
 	} {
 		if !slices.Equal(got, want) {
 			t.Errorf("%s read %q, want %q", name, got, want)
@@ -119,7 +120,7 @@ func TestGarbageInsteadOfTLS(t *testing.T) {
 	dial(t, address) // open to the end of the test, without a word
 	p := dial(t, address)
 	p.raw([]byte("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"))
-	p.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	p.conn.SetReadDeadline(time.Now().Add(time.Minute))
 	for {
 		if _, err := p.conn.Read(make([]byte, 64)); err != nil {
 			if ne, ok := err.(net.Error); ok && ne.Timeout() {

@@ -13,8 +13,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/miracledb/miracledb/internal/clock"
 	"github.com/miracledb/miracledb/internal/testenv"
 	"github.com/miracledb/miracledb/log"
+	"github.com/miracledb/miracledb/log/broker/brokertest"
 	"github.com/miracledb/miracledb/log/record"
 )
 
@@ -314,7 +316,10 @@ func groupOffset(p *peer, group, topic string, stable bool) (int16, int64) {
 
 // A transaction that takes longer than its timeout is aborted, and its producer fenced.
 func TestTransactionTimeout(t *testing.T) {
-	l, catalog := newLog(t)
+	o, now := brokertest.InMemory(), clock.NewManual(time.Unix(1_000_000, 0))
+	o.Clock = now
+	l := brokertest.Start(t, o)
+	catalog := logCatalog{l}
 	p := dial(t, serve(t, l, catalog))
 	if _, err := catalog.CreateTopic(context.Background(), "t", 1, nil); err != nil {
 		t.Fatal(err)
@@ -327,7 +332,8 @@ func TestTransactionTimeout(t *testing.T) {
 	tx := &txnPeer{peer: p, id: id, producer: log.TxnProducer{ID: a.ProducerID}, sequence: map[int32]int32{}}
 	tx.add("t", 0)
 	tx.produce(9, "t", 0, "x")
-	for range 1000 {
+	now.Advance(101 * time.Millisecond)
+	for range 6000 {
 		if _, stable, _ := p.fetched("t", 0, 0, 1); stable == 2 {
 			break
 		}

@@ -46,7 +46,7 @@ func doze(t *testing.T, n int, address, topic string, config *tls.Config) (all [
 		all = append(all, sleeper{p, bufio.NewReaderSize(p.conn, 16)})
 	}
 	for i, s := range all {
-		s.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		s.conn.SetReadDeadline(time.Now().Add(time.Minute))
 		if _, err := s.in.Peek(1); err != nil {
 			t.Fatalf("sleeper %d is not answered: %v", i, err)
 		}
@@ -56,7 +56,7 @@ func doze(t *testing.T, n int, address, topic string, config *tls.Config) (all [
 
 // wake reads the answer of a sleeper, whole or as far as it comes.
 func (s *sleeper) wake() ([]byte, error) {
-	s.conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	s.conn.SetReadDeadline(time.Now().Add(time.Minute))
 	var head [4]byte
 	if _, err := io.ReadFull(s.in, head[:]); err != nil {
 		return nil, err

@@ -107,7 +107,7 @@ public class Clients {
     /** The next count records, and the offset behind the last of them. */
     List<Object> take(KafkaConsumer<String, String> c, int count, Map<TopicPartition, OffsetAndMetadata> behind) {
         List<Object> got = new ArrayList<>();
-        long deadline = System.nanoTime() + 40_000_000_000L;
+        long deadline = System.nanoTime() + 120_000_000_000L;
         while (got.size() < count) {
             if (System.nanoTime() > deadline) {
                 throw new IllegalStateException(got.size() + " of " + count + " records came");

@@ -9,7 +9,7 @@ const [bootstrap, action, topic, ...args] = process.argv.slice(2);
 const count = Number(args[args.length - 1]);
 const codecs = { none: CompressionTypes.None, gzip: CompressionTypes.GZIP, snappy: CompressionTypes.Snappy, lz4: CompressionTypes.LZ4, zstd: CompressionTypes.ZSTD };
 // Without kafkajs's own words a failure has no reason; at level ERROR it also reports what it asks again.
-const kafka = new Kafka({ clientId: "matrix", brokers: [bootstrap], logLevel: logLevel.NOTHING });
+const kafka = new Kafka({ clientId: "matrix", brokers: [bootstrap], connectionTimeout: 30000, logLevel: logLevel.NOTHING });
 
 CompressionCodecs[CompressionTypes.Snappy] = snappy;
 CompressionCodecs[CompressionTypes.LZ4] = () => ({

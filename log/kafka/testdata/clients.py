@@ -11,7 +11,7 @@ def confluent_produce():
     errors = []
     for i in range(count):
         p.produce(topic, f"confluent {i} " + "x" * 50, key=f"k{i}", callback=lambda err, _: err and errors.append(err))
-    p.flush(20)
+    p.flush(60)
     if errors:
         sys.exit(str(errors[0]))
 
@@ -21,7 +21,7 @@ def confluent_consume():
     c = Consumer({"bootstrap.servers": bootstrap, "group.id": "confluent-" + codec, "auto.offset.reset": "earliest", "enable.auto.commit": False})
     c.subscribe([topic])
     for _ in range(count):
-        m = c.poll(20)
+        m = c.poll(60)
         if m is None or m.error():
             sys.exit(f"confluent: {m and m.error()}")
         print(m.value().decode())
@@ -34,14 +34,14 @@ def kafkapython_produce():
     p = KafkaProducer(bootstrap_servers=bootstrap, compression_type=None if codec == "none" else codec, linger_ms=20, acks="all")
     futures = [p.send(topic, f"kafkapython {i} {'x' * 50}".encode(), key=f"k{i}".encode()) for i in range(count)]
     for f in futures:
-        f.get(20)
+        f.get(60)
     p.close()
 
 
 def kafkapython_consume():
     from kafka import KafkaConsumer
     c = KafkaConsumer(topic, bootstrap_servers=bootstrap, group_id="kafkapython-" + codec, auto_offset_reset="earliest",
-                      enable_auto_commit=False, consumer_timeout_ms=20000)
+                      enable_auto_commit=False, consumer_timeout_ms=120000)
     for i, m in enumerate(c):
         print(m.value.decode())
         if i + 1 == count:

@@ -66,7 +66,7 @@ func consumed(key, value []byte, headers map[string]string) message {
 }
 
 func main() {
-	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 150*time.Second)
 	defer cancel()
 	out, err := run(ctx, os.Args[1:])
 	if err == nil {
