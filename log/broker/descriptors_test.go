@@ -109,7 +109,7 @@ func loadScarce(t *testing.T, s *scarce, round int) (written []string) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- b.Run(ctx) }()
-	wait, waited := context.WithTimeout(context.Background(), 20*time.Second)
+	wait, waited := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer waited()
 	again := func(what string, f func() error) {
 		t.Helper()

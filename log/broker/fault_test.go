@@ -122,7 +122,7 @@ func TestNoDescriptors(t *testing.T) {
 	want := map[string]log.Appended{}
 	n := 0
 	put := func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		n++
 		got, err := log.Commit(ctx, b, oneBatch(topic, logtest.Batch(t, 1, fmt.Sprintf("%d:%s", n, strings.Repeat("z", 3000)))))
@@ -132,13 +132,13 @@ func TestNoDescriptors(t *testing.T) {
 		return err
 	}
 	none.Store(true)
-	for deadline := time.Now().Add(10 * time.Second); n < 60 || denied.Load() == 0; {
+	for deadline := time.Now().Add(time.Minute); n < 60 || denied.Load() == 0; {
 		if err := put(); err != nil && (!errs.Is(err, errs.Unavailable) || !strings.Contains(err.Error(), "no file descriptors")) || time.Now().After(deadline) {
 			t.Fatalf("append %d, %d descriptors denied: %v", n, denied.Load(), err)
 		}
 	}
 	none.Store(false)
-	for deadline := time.Now().Add(10 * time.Second); put() != nil; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); put() != nil; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("does not go on when there are descriptors")
 		}
@@ -183,7 +183,7 @@ func TestFullDisk(t *testing.T) {
 				full.Store(true)
 				var err error
 				for range 60 { // segments may fall behind as far as memory goes
-					if err = put(10 * time.Second); err != nil {
+					if err = put(time.Minute); err != nil {
 						break
 					}
 				}
@@ -194,8 +194,8 @@ func TestFullDisk(t *testing.T) {
 					t.Fatalf("%d records can be read, %d were acknowledged", len(got), len(want))
 				}
 				full.Store(false)
-				deadline := time.Now().Add(10 * time.Second)
-				for put(5*time.Second) != nil {
+				deadline := time.Now().Add(time.Minute)
+				for put(time.Minute) != nil {
 					if time.Now().After(deadline) {
 						t.Fatal("does not go on when there is room")
 					}

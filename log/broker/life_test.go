@@ -18,7 +18,7 @@ import (
 
 func commit(t testing.TB, b *Broker, a log.Append) log.Appended {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	got, err := log.Commit(ctx, b, a)
 	if err != nil {

@@ -20,7 +20,7 @@ func TestReadWhileTailMoves(t *testing.T) {
 	p := log.Partition{Topic: topic.ID}
 	const records = 20_000
 	value := bytes.Repeat([]byte{'v'}, 100)
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
 	go func() {
 		for i := range int64(records) {

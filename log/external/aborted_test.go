@@ -17,7 +17,7 @@ import (
 func bounds(t *testing.T, l *Log, p log.Partition, want log.Bounds) {
 	t.Helper()
 	var got log.Bounds
-	for range 200 {
+	for range 2400 { // a minute
 		var err error
 		if got, err = l.Bounds(p); err == nil && got == want {
 			return

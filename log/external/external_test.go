@@ -39,7 +39,7 @@ func (in *instance) Start() log.Log { return in.start(in.t) }
 
 func (in *instance) start(t *testing.T) *Log {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	l, err := Open(ctx, in.options())
 	if err != nil {
@@ -71,7 +71,7 @@ func (in *instance) Stop() { in.stop() }
 // clean removes everything from a cluster that earlier tests have left.
 func clean(t *testing.T, brokers string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	c, err := connect(ctx, []string{brokers}, Security{})
 	if err != nil {

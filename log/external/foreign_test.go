@@ -45,7 +45,7 @@ func must(t *testing.T, err error) {
 func effects(t *testing.T, l *Log, after log.Position, want string) {
 	t.Helper()
 	got := ""
-	for range 100 {
+	for range 2400 { // a minute
 		if got = logtest.Effects(t, l, after); strings.Join(strings.Fields(got), " ") == want {
 			return
 		}

@@ -53,7 +53,7 @@ func TestDatabasesOnOneCluster(t *testing.T) {
 	}
 	must(t, put("one", "still"))
 
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	second, err := Open(ctx, Options{Brokers: []string{brokers}, Name: "two"})
 	must(t, err)

@@ -86,7 +86,7 @@ func addScram(t *testing.T, brokers string, s Security) {
 // use opens the log, appends and reads; it gives what was warned of.
 func use(t *testing.T, brokers string, s Security) (warned string, err error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	l, err := Open(ctx, Options{Brokers: []string{brokers}, Security: s, Warn: func(text string) { warned += text + "\n" }})
 	if err != nil {

@@ -122,7 +122,7 @@ func (s *suite) restart() {
 }
 
 func (s *suite) ctx() context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	s.Cleanup(cancel)
 	return ctx
 }
@@ -138,7 +138,7 @@ func (s *suite) must(err error) {
 func CreateTopic(t testing.TB, l log.Log, name string, partitions int32, config map[string]string) log.Topic {
 	t.Helper()
 	r := log.TopicRecord{ID: NewTopicID().String(), Name: name, Partitions: partitions, Config: config}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	if _, err := log.Commit(ctx, l, log.Append{Batches: []log.PartitionBatch{Catalog(t, r)}}); err != nil {
 		t.Fatal(err)
@@ -247,7 +247,7 @@ func ReadAll(t testing.TB, l log.Log, p log.Partition) []string {
 func Entries(t testing.TB, l log.Log, after log.Position) []log.Entry {
 	t.Helper()
 	var all []log.Entry
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	for end := l.End(); after.Less(end); {
 		got, err := l.ReadFrom(ctx, after, 64<<10)

@@ -31,7 +31,7 @@ func avroRecord(fields string) Proposal {
 
 func register(t *testing.T, s *Store, name string, p Proposal) *Version {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	v, err := s.Register(ctx, name, p)
 	if err != nil {
@@ -100,7 +100,7 @@ func TestNobodyWaitsForAComparison(t *testing.T) {
 			}()
 			select {
 			case <-others:
-			case <-time.After(20 * time.Second):
+			case <-time.After(time.Minute):
 				t.Error("others wait for a comparison")
 			}
 			letGo()
