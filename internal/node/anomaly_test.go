@@ -48,7 +48,7 @@ func (j *jepsen) record(p int32) (*kgo.Record, anomaly.Write) {
 
 func (j *jepsen) client(p *nodetest.Process, options ...kgo.Opt) *kgo.Client {
 	c, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(p.Kafka), kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.RetryTimeout(2 * time.Second), kgo.RecordDeliveryTimeout(2 * time.Second), kgo.FetchMaxWait(50 * time.Millisecond),
+		kgo.RetryTimeout(time.Minute), kgo.RecordDeliveryTimeout(time.Minute), kgo.FetchMaxWait(50 * time.Millisecond),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted())}, options...)...)
 	if err != nil {
 		j.t.Error(err)
@@ -149,9 +149,37 @@ func (j *jepsen) transact(ctx context.Context, p *nodetest.Process, id string) {
 	}
 }
 
+// wrote counts the operations that wrote.
+func (j *jepsen) wrote() map[anomaly.Status]int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	status := map[anomaly.Status]int{}
+	for _, op := range j.mu.ops {
+		if len(op.Writes) > 0 {
+			status[op.Status]++
+		}
+	}
+	return status
+}
+
+// underLoad waits until clients have done something of every sort, and a moment more.
+func (j *jepsen) underLoad() {
+	j.t.Helper()
+	before := j.wrote()
+	for range 6000 {
+		now := j.wrote()
+		if now[anomaly.OK] >= before[anomaly.OK]+10 && now[anomaly.Failed] > before[anomaly.Failed] {
+			time.Sleep(time.Duration(rand.IntN(700)) * time.Millisecond)
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	j.t.Fatalf("there is hardly any load: %v, two minutes before %v", j.wrote(), before)
+}
+
 // finish ends what was left open, and reads everything.
 func (j *jepsen) finish(p *nodetest.Process, transactors int) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	for i := range transactors {
 		c := j.client(p, kgo.TransactionalID(fmt.Sprintf("t%d", i)))
@@ -228,19 +256,14 @@ func TestKillAnomalies(t *testing.T) {
 			load.Go(func() { j.transact(ctx, p, fmt.Sprintf("t%d", i)) })
 		}
 		load.Go(func() { j.consume(ctx, p) })
-		time.Sleep(time.Duration(300+rand.IntN(700)) * time.Millisecond)
+		j.underLoad()
 		p.Kill()
 		cancel()
 		load.Wait()
 		p = nodetest.StartProcess(t, dir)
 	}
 	j.finish(p, transactors)
-	status := map[anomaly.Status]int{}
-	for _, op := range j.mu.ops {
-		if len(op.Writes) > 0 {
-			status[op.Status]++
-		}
-	}
+	status := j.wrote()
 	t.Logf("%d kills, %d values; operations that wrote: %d acknowledged, %d failed, %d unknown", kills, j.value.Load(),
 		status[anomaly.OK], status[anomaly.Failed], status[anomaly.Unknown])
 	if status[anomaly.OK] < 10*kills || status[anomaly.Failed] < kills {

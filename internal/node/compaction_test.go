@@ -293,7 +293,7 @@ func TestCompactedTables(t *testing.T) {
 			}
 			for _, name := range compacting {
 				left, ever := records(t, s.Log, name)
-				for range 300 {
+				for range 3000 {
 					if left <= ever*9/10 {
 						break
 					}

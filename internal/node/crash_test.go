@@ -155,7 +155,7 @@ type acknowledged struct {
 }
 
 func load(t *testing.T, p *nodetest.Process, a *acknowledged, round int) {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	var wg sync.WaitGroup
 	for w := range 3 {

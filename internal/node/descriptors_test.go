@@ -29,7 +29,7 @@ func TestOutOfDescriptors(t *testing.T) {
 	}
 	acknowledged := 1
 	insert := func(id int) error {
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 		defer cancel()
 		_, err := c.Exec(ctx, fmt.Sprintf("INSERT INTO a VALUES (%d)", id))
 		return err

@@ -130,7 +130,7 @@ func TestExternalZombie(t *testing.T) {
 		if !errors.Is(err, log.ErrProducerFenced) || !strings.Contains(fmt.Sprint(err), "another node") {
 			t.Fatalf("the zombie ended with: %v", err)
 		}
-	case <-time.After(time.Minute):
+	case <-time.After(3 * time.Minute):
 		t.Fatal("the zombie goes on")
 	}
 	select {

@@ -78,7 +78,7 @@ func scrape(t *testing.T, address string) map[string]float64 {
 // has been sent, and the log's files follow its journal.
 func wantSeries(t *testing.T, address string, want map[string]float64, holds ...func(got map[string]float64) string) map[string]float64 {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		got, faults := scrape(t, address), []string(nil)
 		for _, name := range slices.Sorted(maps.Keys(want)) {
 			if v, ok := got[name]; !ok || v != want[name] {

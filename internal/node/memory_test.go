@@ -41,7 +41,7 @@ func TestMemoryIsReturned(t *testing.T) {
 	if burst < before+60 {
 		t.Skipf("%d MiB before and %d after 150 MB of records: nothing to give back", before, burst)
 	}
-	for range 40 {
+	for range 120 {
 		// The tail for readers at the end, 32 MiB, stays.
 		if now = anonymous(t, p.Pid()); now < before+60 {
 			t.Logf("%d MiB before, %d MiB after 150 MB of records, %d MiB a moment later", before, burst, now)

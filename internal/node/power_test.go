@@ -148,7 +148,7 @@ func (c *cuts) cut(server *nodetest.Process) {
 
 // load runs clients of every sort until the power is cut.
 func (c *cuts) load(round int) {
-	ctx, cancel := context.WithTimeout(c.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(c.Context(), 5*time.Minute)
 	defer cancel()
 	var clients sync.WaitGroup
 	for w := range cutProducers {
@@ -161,7 +161,7 @@ func (c *cuts) load(round int) {
 	}
 	clients.Go(func() { c.jepsen.consume(ctx, c.server) })
 	clients.Go(func() { c.changeModel(ctx, rand.New(rand.NewPCG(uint64(round), 2))) })
-	time.Sleep(time.Duration(300+rand.IntN(700)) * time.Millisecond)
+	c.jepsen.underLoad()
 	c.cut(c.server)
 	cancel()
 	clients.Wait()
@@ -217,7 +217,7 @@ func (c *cuts) remount(round int) {
 
 func (c *cuts) check(when string) {
 	c.Helper()
-	ctx, cancel := context.WithTimeout(c.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(c.Context(), 3*time.Minute)
 	defer cancel()
 	for i, k := range c.steady {
 		if err := k.Flush(ctx); err != nil {
@@ -256,12 +256,7 @@ func (c *cuts) checkRebuilt() {
 }
 
 func (c *cuts) checkAnomalies(rounds int) {
-	status := map[anomaly.Status]int{}
-	for _, op := range c.jepsen.mu.ops {
-		if len(op.Writes) > 0 {
-			status[op.Status]++
-		}
-	}
+	status := c.jepsen.wrote()
 	c.Logf("%d cuts, %d events, %d rows; of %d values, operations: %d acknowledged, %d failed, %d unknown; %d appends replayed from the journal",
 		c.count, len(c.acked.events), len(c.acked.rows), c.jepsen.value.Load(), status[anomaly.OK], status[anomaly.Failed], status[anomaly.Unknown], c.replay)
 	if status[anomaly.OK] < 10*rounds || status[anomaly.Failed] < rounds {

@@ -62,13 +62,13 @@ func createTopic(t *testing.T, c *kgo.Client, name string, partitions int32) {
 }
 
 // A server is stopped while consumers wait in long fetches, a group is in the midst of a rebalance that one member holds up, and a
-// producer produces without pause. It ends at once; what it has acknowledged is there after it; and the group goes on
+// producer produces without pause. It ends long before any of them would; what it has acknowledged is there after it; and the group goes on
 // without waiting for the end of anybody's session.
 func TestStopUnderGroups(t *testing.T) {
-	const partitions, session = 4, 45 * time.Second
+	const partitions, session = 4, 5 * time.Minute
 	dir := filepath.Join(t.TempDir(), "data")
 	s := nodetest.StartOn(t, dir)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer cancel()
@@ -101,7 +101,7 @@ func TestStopUnderGroups(t *testing.T) {
 
 	// Its fetches wait for more bytes than there are. (The members of g may not wait so long: what a client has been given
 	// since it sent a fetch, it asks for in the next.)
-	other := kafkaClient(t, s.Kafka, kgo.ConsumerGroup("h"), kgo.ConsumeTopics("t"), kgo.FetchMaxWait(30*time.Second), kgo.FetchMinBytes(64<<20))
+	other := kafkaClient(t, s.Kafka, kgo.ConsumerGroup("h"), kgo.ConsumeTopics("t"), kgo.FetchMaxWait(session), kgo.FetchMinBytes(64<<20))
 	running.Go(func() {
 		for ctx.Err() == nil {
 			other.PollFetches(ctx)
@@ -135,7 +135,7 @@ func TestStopUnderGroups(t *testing.T) {
 
 	began := time.Now()
 	s.Stop(t)
-	if took := time.Since(began); took > 2*time.Second {
+	if took := time.Since(began); took > time.Minute {
 		t.Errorf("the server took %v to end", took)
 	} else {
 		t.Logf("the server ended in %v", took)

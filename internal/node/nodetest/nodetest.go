@@ -94,8 +94,8 @@ func StartWith(t testing.TB, c node.Config) *Server {
 	case err := <-s.done:
 		s.done <- err
 		t.Fatalf("the server ended while it started: %v", err)
-	case <-time.After(time.Minute):
-		t.Fatal("the server is not ready after a minute")
+	case <-time.After(3 * time.Minute):
+		t.Fatal("the server is not ready after 3 minutes")
 	}
 	s.Kafka, s.PG, s.HTTP = n.Addresses()
 	return s
@@ -160,7 +160,7 @@ func Text(t testing.TB, c *pgx.Conn, query string) string {
 func Eventually(t testing.TB, c *pgx.Conn, query, want string) {
 	t.Helper()
 	var got string
-	for range 600 {
+	for range 2400 { // two minutes
 		if got = Text(t, c, query); got == want {
 			return
 		}
@@ -272,7 +272,7 @@ type Process struct {
 func StartProcess(t testing.TB, dir string, brokers ...string) *Process {
 	t.Helper()
 	p := Launch(t, dir, brokers...)
-	for range 1200 {
+	for range 3600 {
 		if b, err := os.ReadFile(filepath.Join(dir, "addresses")); err == nil {
 			f := strings.Split(string(b), "\n")
 			p.Kafka, p.PG, p.HTTP = f[0], f[1], f[2]
@@ -284,7 +284,7 @@ func StartProcess(t testing.TB, dir string, brokers ...string) *Process {
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
-	t.Fatal("the server process is not ready after a minute")
+	t.Fatal("the server process is not ready after 3 minutes")
 	return nil
 }
 
