@@ -242,7 +242,7 @@ func TestConsumeKeyFollow(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, out := range followers {
-		for deadline := time.Now().Add(20 * time.Second); len(out.String()) < want.Len() && time.Now().Before(deadline); {
+		for deadline := time.Now().Add(2 * time.Minute); len(out.String()) < want.Len() && time.Now().Before(deadline); {
 			time.Sleep(10 * time.Millisecond)
 		}
 	}

@@ -133,6 +133,9 @@ func show(ctx context.Context, n *node.Node, rate int, out io.Writer) error {
 		if err != nil {
 			return err
 		}
+		if len(rows) == 0 {
+			continue
+		}
 		if isTerminal(out) && drawn > 0 {
 			fmt.Fprintf(out, "\x1b[%dA\x1b[J", drawn)
 		} else if drawn > 0 {

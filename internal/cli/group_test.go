@@ -22,7 +22,7 @@ func reads(t *testing.T, count int, options ...kgo.Opt) (stop func()) {
 		t.Fatal(err)
 	}
 	t.Cleanup(client.Close)
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	for n := 0; n < count; {
 		n += client.PollFetches(ctx).NumRecords()
