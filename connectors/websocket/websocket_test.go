@@ -39,7 +39,7 @@ type subscriber struct {
 
 func subscribe(t *testing.T, s *nodetest.Server, query string) *subscriber {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	t.Cleanup(cancel)
 	conn, _, err := websocket.Dial(ctx, "ws://"+s.HTTP+"/v1/subscribe?"+query, nil)
 	if err != nil {
@@ -131,7 +131,7 @@ func TestEventStream(t *testing.T) {
 	nodetest.Exec(t, c, "CREATE TABLE clicks (page text, ms int) WITH (append_only)")
 	produce(t, s, "clicks", `{"page":"/","ms":1}`)
 	nodetest.Text(t, c, "SELECT count(*) FROM clicks") // a version with the record
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.HTTP+"/v1/subscribe?relation=clicks&snapshot=true", nil)
 	if err != nil {

@@ -103,7 +103,7 @@ func TestComparisonsAreBounded(t *testing.T) {
 			case len(text) > 20_000:
 				t.Errorf("the reasons have %d bytes", len(text))
 			}
-			if took > 20*time.Second || after.TotalAlloc-before.TotalAlloc > 1<<30 {
+			if took > 2*time.Minute || after.TotalAlloc-before.TotalAlloc > 1<<30 {
 				t.Errorf("it took %v and %d MiB", took, (after.TotalAlloc-before.TotalAlloc)>>20)
 			}
 		})

@@ -112,7 +112,7 @@ type reader struct {
 }
 
 // serverStart bounds the start of an empty server, and its end.
-const serverStart = 30 * time.Second
+const serverStart = 3 * time.Minute
 
 func newReader(t *testing.T, bin string) *reader {
 	t.Helper()
@@ -176,7 +176,7 @@ func listen(lines *bufio.Scanner, ready chan<- []string, said chan<- string) {
 
 func (r *reader) run(t *testing.T, file string, c command) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "bash", "-c", r.says.Replace(c.text))
 	cmd.Dir, cmd.Env, cmd.WaitDelay = r.dir, r.env, time.Second

@@ -64,7 +64,7 @@ func run(s *sampleSession, query string, params ...row.Value) (*result, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	rows, err := p.All(ctx, scanner{s}, s.context(params), exec.Options{Memory: 64 * limit.MiB})
 	return &result{p.Columns(), rows}, err

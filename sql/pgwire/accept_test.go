@@ -33,12 +33,12 @@ func TestAcceptWithoutDescriptors(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- New(Options{Database: deafDatabase{}}).Serve(ctx, l) }()
-	c, err := net.DialTimeout("tcp", inner.Addr().String(), 5*time.Second)
+	c, err := net.DialTimeout("tcp", inner.Addr().String(), time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	// An SSLRequest, which is answered without a session.

@@ -40,6 +40,7 @@ func TestStalledClients(t *testing.T) {
 		"nothing": nil, "half a length": {0, 0}, "half a message": {0, 0, 0, 40, 0, 3, 0, 0, 'u', 's', 'e', 'r'}, "nothing for TLS": ssl,
 		"half a handshake": append(append([]byte{}, ssl...), 22, 3, 1, 2, 0, 1),
 	} {
+		began := time.Now()
 		c, err := net.Dial("tcp", ln.Addr().String())
 		if err != nil {
 			t.Fatal(err)
@@ -57,13 +58,12 @@ func TestStalledClients(t *testing.T) {
 		if _, err := c.Write(says); err != nil {
 			t.Fatal(err)
 		}
-		began := time.Now()
-		_ = c.SetReadDeadline(began.Add(5 * time.Second))
+		_ = c.SetReadDeadline(time.Now().Add(time.Minute))
 		_, err = io.Copy(io.Discard, c)
 		if ne, ok := err.(net.Error); ok && ne.Timeout() {
 			t.Errorf("%s: the server did not close the connection", name)
 		}
-		if took := time.Since(began); took < short/2 {
+		if took := time.Since(began); took < short {
 			t.Errorf("%s: over after %v", name, took)
 		}
 		_ = c.Close()

@@ -48,29 +48,36 @@ func TestReadRoutingOLAP(t *testing.T) {
 	}
 }
 
-// A write is in the column store within 100 ms: the median of 21, and of five tries the best, since other tests take the processors.
+// A write is in the column store within 100 ms: so much longer than another a query takes that comes after a write (medians, of the
+// best of some rounds; machines pause).
 func TestSyncLatency(t *testing.T) {
 	s := nodetest.Start(t)
 	w, r := s.Connect(t), s.Connect(t)
 	nodetest.Exec(t, w, "CREATE TABLE t (id int PRIMARY KEY)")
 	nodetest.Exec(t, r, "SET miracledb.route = 'analytic'")
 	nodetest.Text(t, r, "SELECT count(*) FROM t") // the engine's first query is its start
-	var took []time.Duration
-	for i := range 5 * 21 {
-		if i%21 == 0 && i > 0 {
-			if slices.Sort(took); took[len(took)/2] <= 100*time.Millisecond {
-				return
-			}
-			took = took[:0]
-		}
-		nodetest.Exec(t, w, fmt.Sprintf("INSERT INTO t VALUES (%d)", i))
+	rows := 0
+	query := func() time.Duration {
 		start := time.Now()
-		if got := nodetest.Text(t, r, "SELECT count(*) FROM t"); got != fmt.Sprint(i+1) {
-			t.Fatalf("after %d writes the column store has %s", i+1, got)
+		if got := nodetest.Text(t, r, "SELECT count(*) FROM t"); got != fmt.Sprint(rows) {
+			t.Fatalf("after %d writes the column store has %s", rows, got)
 		}
-		took = append(took, time.Since(start))
+		return time.Since(start)
 	}
-	if slices.Sort(took); took[len(took)/2] > 100*time.Millisecond {
-		t.Fatalf("median lag and query: %v", took[len(took)/2])
+	best := time.Hour
+	for round := 0; round < 5 && best > 100*time.Millisecond; round++ {
+		var after, again []time.Duration
+		for range 21 {
+			nodetest.Exec(t, w, fmt.Sprintf("INSERT INTO t VALUES (%d)", rows))
+			rows++
+			after, again = append(after, query()), append(again, query())
+		}
+		slices.Sort(after)
+		slices.Sort(again)
+		best = min(best, after[len(after)/2]-again[len(again)/2])
+	}
+	t.Logf("median lag: %v", best)
+	if best > 100*time.Millisecond {
+		t.Errorf("median lag: %v", best)
 	}
 }

@@ -24,7 +24,7 @@ func TestLargeValues(t *testing.T) {
 	} {
 		began := time.Now()
 		_, err := c.Exec(t.Context(), query)
-		if took := time.Since(began); code(err) != "57014" || took > 3*time.Second {
+		if took := time.Since(began); code(err) != "57014" || took > time.Minute {
 			t.Errorf("%s: %v after %v", query, err, took)
 		} else {
 			t.Logf("%s: after %v", query, took)
@@ -51,7 +51,7 @@ func TestLargeValues(t *testing.T) {
 	time.Sleep(500 * time.Millisecond)
 	began := time.Now()
 	s.Stop(t)
-	if took := time.Since(began); took > 3*time.Second {
+	if took := time.Since(began); took > time.Minute {
 		t.Errorf("the server ended after %v", took)
 	}
 	if err := <-ended; err == nil {

@@ -524,7 +524,7 @@ func TestCloseOnBrokenDisk(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "no such file") {
 			t.Error(err)
 		}
-	case <-time.After(30 * time.Second):
+	case <-time.After(3 * time.Minute):
 		t.Fatal("Close waits for a disk that does not come back")
 	}
 }

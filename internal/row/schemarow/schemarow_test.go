@@ -204,7 +204,7 @@ func TestHostileRecords(t *testing.T) {
 			if _, err := d.Decode(c.payload); err == nil && what != "names multiply" {
 				t.Errorf("%s as %s is taken", what, column)
 			}
-			if took := time.Since(start); took > 5*time.Second {
+			if took := time.Since(start); took > time.Minute {
 				t.Errorf("%s as %s took %v", what, column, took)
 			}
 		}
