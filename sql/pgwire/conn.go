@@ -127,13 +127,20 @@ func (c *conn) read() (tag byte, body []byte, err error) {
 
 // run answers messages until the client goes or breaks the protocol.
 func (c *conn) run(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	watch := newWatch(c.net, cancel)
+	defer watch.rest()
 	for {
 		tag, body, err := c.read()
 		if err != nil {
 			return
 		}
 		c.format.Location = c.session.Location()
-		if err := c.message(ctx, tag, body); err != nil {
+		watch.begin()
+		err = c.message(ctx, tag, body)
+		watch.rest()
+		if err != nil {
 			return
 		}
 		if len(c.out) > flushAt {
