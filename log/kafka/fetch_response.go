@@ -3,13 +3,15 @@ package kafka
 import (
 	"encoding/binary"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+
 	"github.com/miracledb/miracledb/log"
 )
 
 // encode writes the body of a Fetch response, versions 4 to 17, around the log's own record bytes: kmsg would copy them.
 // A test holds it equal to kmsg's encoding. Every second buffer of the body is records.
 func (f *fetching) encode(version int16) answer {
-	e := fetchEncoder{flexible: version >= 12, version: version}
+	e := fetchEncoder{flexible: version >= 12, version: version, server: f.server}
 	e.int32(0) // throttle
 	if version >= 7 {
 		e.int16(f.code)
@@ -20,7 +22,7 @@ func (f *fetching) encode(version int16) answer {
 	next := 0
 	for i := range f.request.Topics {
 		t := &f.request.Topics[i]
-		if told[i] == 0 && len(t.Partitions) > 0 {
+		if told[i] == 0 {
 			next += len(t.Partitions)
 			continue
 		}
@@ -38,7 +40,11 @@ func (f *fetching) encode(version int16) answer {
 		}
 		e.tags()
 	}
-	e.tags()
+	if e.leader {
+		e.endpoint(f.frame.conn)
+	} else {
+		e.tags()
+	}
 	e.out.body = append(e.out.body, e.b)
 	return e.out
 }
@@ -55,7 +61,7 @@ func (f *fetching) told() (topics int, partitions []int) {
 			}
 			next++
 		}
-		if partitions[i] > 0 || len(f.request.Topics[i].Partitions) == 0 {
+		if partitions[i] > 0 {
 			topics++
 		}
 	}
@@ -63,8 +69,10 @@ func (f *fetching) told() (topics int, partitions []int) {
 }
 
 type fetchEncoder struct {
+	server   *Server
 	version  int16
 	flexible bool
+	leader   bool   // the answer tells where who leads is
 	b        []byte // what is being written
 	out      answer // what is complete
 }
@@ -90,7 +98,35 @@ func (e *fetchEncoder) partition(index int32, p *fetched) {
 		e.out.body, e.out.records = append(e.out.body, e.b, p.records), append(e.out.records, p.partition)
 		e.b = nil
 	}
-	e.tags()
+	switch {
+	case p.diverging != nil:
+		e.b = append(e.b, 1, 0, 4+8+1) // one tagged field: 0, of so many bytes
+		e.int32(p.diverging.epoch)
+		e.int64(p.diverging.end)
+		e.tags()
+	case e.version >= 16 && (p.code == kerr.NotLeaderForPartition.Code || p.code == kerr.FencedLeaderEpoch.Code):
+		e.leader = e.leader || p.code == kerr.FencedLeaderEpoch.Code // replicas know where nodes are
+		e.b = append(e.b, 1, 1, 4+4+1)
+		e.int32(e.server.options.NodeID)
+		e.int32(e.server.log.LeaderEpoch())
+		e.tags()
+	default:
+		e.tags()
+	}
+}
+
+// endpoint writes the answer's tagged field that tells where the leader is (KIP-951).
+func (e *fetchEncoder) endpoint(c *conn) {
+	host, port := c.advertised()
+	field := fetchEncoder{flexible: true}
+	field.length(1)
+	field.int32(e.server.options.NodeID)
+	field.text(host)
+	field.int32(port)
+	field.b = append(field.b, 0) // no rack
+	field.tags()
+	e.b = append(e.b, 1, 0)
+	e.b = append(binary.AppendUvarint(e.b, uint64(len(field.b))), field.b...)
 }
 
 // aborted writes the list of aborted transactions. Readers of uncommitted records get null: clients leave out what is named

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -56,6 +57,7 @@ type sessionKey struct {
 // sessionPartition is one partition of a session: how it is fetched, and what the client was told of it last.
 type sessionPartition struct {
 	key        sessionKey
+	name       string // of its topic, once that has been found by its id
 	want       kmsg.FetchRequestTopicPartition
 	start, end int64 // -1: must be told
 }
@@ -89,8 +91,7 @@ func (c *fetchSessions) begin(q *kmsg.FetchRequest) (*fetchSession, []*sessionPa
 	c.mu.partitions += len(s.order)
 	switch {
 	case len(s.order) == 0:
-		c.remove(s)
-		q.Topics = nil
+		c.remove(s) // and as in Kafka the request is a full one: of what it names and forgets, if anything
 		return nil, nil, 0
 	case c.mu.partitions > c.partitions:
 		c.remove(s)
@@ -102,6 +103,28 @@ func (c *fetchSessions) begin(q *kmsg.FetchRequest) (*fetchSession, []*sessionPa
 	s.used = c.clock.Now()
 	q.Topics = s.request()
 	return s, slices.Clone(s.order), 0
+}
+
+// once leaves each partition in a full request once: as it was named last, where it was named first.
+func once(q *kmsg.FetchRequest) {
+	if len(q.Topics) == 1 && len(q.Topics[0].Partitions) == 1 {
+		return
+	}
+	seen := make(map[sessionKey]*kmsg.FetchRequestTopicPartition, len(q.Topics))
+	for i := range q.Topics {
+		t := &q.Topics[i]
+		left := t.Partitions[:0]
+		for _, want := range t.Partitions {
+			key := sessionKey{topic: t.Topic, id: t.TopicID, partition: want.Partition}
+			if first := seen[key]; first != nil {
+				*first = want
+				continue
+			}
+			left = append(left, want)
+			seen[key] = &left[len(left)-1]
+		}
+		t.Partitions = left
+	}
 }
 
 // change takes in the partitions that a request adds, fetches otherwise than before, or forgets.
@@ -143,11 +166,11 @@ func (s *fetchSession) add(topic string, id [16]byte, want kmsg.FetchRequestTopi
 	return p
 }
 
-// request is the full request of all the session's partitions, in its order.
+// request is the full request of all the session's partitions, in its order. It names topics that were found by their ids, too.
 func (s *fetchSession) request() (topics []kmsg.FetchRequestTopic) {
-	for _, p := range s.order {
-		if n := len(topics); n == 0 || topics[n-1].Topic != p.key.topic || topics[n-1].TopicID != p.key.id {
-			topics = append(topics, kmsg.FetchRequestTopic{Topic: p.key.topic, TopicID: p.key.id})
+	for i, p := range s.order {
+		if i == 0 || s.order[i-1].key.topic != p.key.topic || s.order[i-1].key.id != p.key.id {
+			topics = append(topics, kmsg.FetchRequestTopic{Topic: cmp.Or(p.key.topic, p.name), TopicID: p.key.id})
 		}
 		t := &topics[len(topics)-1]
 		t.Partitions = append(t.Partitions, p.want)
@@ -159,7 +182,7 @@ func (s *fetchSession) request() (topics []kmsg.FetchRequestTopic) {
 func (c *fetchSessions) create(q *kmsg.FetchRequest, answers []fetched) int32 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(answers) == 0 || !c.room(len(answers)) {
+	if !c.room(len(answers)) {
 		return 0
 	}
 	now := c.clock.Now()
@@ -185,8 +208,9 @@ func (p *sessionPartition) told(a *fetched) (news bool) {
 	if a.code != 0 {
 		start, end = -1, -1 // and once more when the fault is over
 	}
-	news = len(a.records) > 0 || a.code != 0 || start != p.start || end != p.end
+	news = len(a.records) > 0 || a.code != 0 || a.diverging != nil || start != p.start || end != p.end
 	p.start, p.end = start, end
+	p.name = cmp.Or(a.name, p.name)
 	return news
 }
 

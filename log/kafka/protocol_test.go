@@ -156,15 +156,18 @@ func TestUnknownApiVersions(t *testing.T) {
 // The hand-written Fetch response is kmsg's, byte for byte.
 func TestFetchEncoding(t *testing.T) {
 	q := kmsg.NewPtrFetchRequest()
-	q.Topics = []kmsg.FetchRequestTopic{{Topic: "a", TopicID: [16]byte{1}, Partitions: make([]kmsg.FetchRequestTopicPartition, 3)}, {Topic: "b", TopicID: [16]byte{2}}}
+	q.Topics = []kmsg.FetchRequestTopic{{Topic: "a", TopicID: [16]byte{1}, Partitions: make([]kmsg.FetchRequestTopicPartition, 5)}}
 	for i := range q.Topics[0].Partitions {
 		q.Topics[0].Partitions[i].Partition = int32(i)
 	}
-	f := fetching{request: q, partitions: []fetched{
+	s := &Server{log: newMemLog(), options: Options{NodeID: 3, AdvertisedHost: "h", AdvertisedPort: 9092}}
+	f := fetching{server: s, frame: &request{conn: &conn{server: s}}, request: q, partitions: []fetched{
 		{bounds: log.Bounds{Start: 5, End: 9, Stable: 8}, records: bytes.Repeat([]byte("x"), 300),
 			aborted: []log.AbortedTxn{{Producer: 3, First: 5, Last: 6}, {Producer: 4, First: 6, Last: 7}}},
 		{code: 1},
 		{bounds: log.Bounds{Start: 1, End: 1, Stable: 1}, aborted: []log.AbortedTxn{}},
+		{bounds: log.Bounds{Start: 1, End: 1, Stable: 1}},
+		{code: kerr.FencedLeaderEpoch.Code},
 	}}
 	for version := int16(4); version <= 17; version++ {
 		a := kmsg.NewFetchResponse()
@@ -186,12 +189,24 @@ func TestFetchEncoding(t *testing.T) {
 				if f.partitions[i].aborted != nil {
 					p.AbortedTransactions = []kmsg.FetchResponseTopicPartitionAbortedTransaction{}
 				}
+				if i == 3 {
+					p.DivergingEpoch.Epoch, p.DivergingEpoch.EndOffset = 2, 7
+				}
+				if i == 4 && version >= 16 {
+					p.CurrentLeader.LeaderID, p.CurrentLeader.LeaderEpoch = 3, 0
+					a.Brokers = []kmsg.FetchResponseBroker{{NodeID: 3, Host: "h", Port: 9092}}
+				}
 				for _, one := range f.partitions[i].aborted {
 					p.AbortedTransactions = append(p.AbortedTransactions, kmsg.FetchResponseTopicPartitionAbortedTransaction{ProducerID: one.Producer, FirstOffset: one.First})
 				}
 				topic.Partitions = append(topic.Partitions, p)
 			}
 			a.Topics = append(a.Topics, topic)
+		}
+		if version < 12 { // it has no place for where records diverge, and so is not asked
+			f.partitions[3].diverging = nil
+		} else {
+			f.partitions[3].diverging = &divergence{epoch: 2, end: 7}
 		}
 		if got, want := bytes.Join(f.encode(version).body, nil), a.AppendTo(nil); !bytes.Equal(got, want) {
 			t.Errorf("version %d:\n got %x\nwant %x", version, got, want)
@@ -397,6 +412,17 @@ func TestFetch(t *testing.T) {
 	q.Topics[0].Partitions[0].CurrentLeaderEpoch = 9
 	if got := ask(q); got.ErrorCode != kerr.UnknownLeaderEpoch.Code {
 		t.Errorf("a future epoch: %v", got.ErrorCode)
+	}
+	// Who believes in an epoch of the past is told which one it is now, and where its leader is. Kafka says so too: TestBesideKafka
+	// cannot compare it, since the epochs of a new broker there begin at 0.
+	q.SetVersion(17)
+	topic, _ := l.Topic("t")
+	q.Topics[0].TopicID, q.Topics[0].Partitions[0].CurrentLeaderEpoch = topic.ID, l.LeaderEpoch()-1
+	fenced := p.ask(q).(*kmsg.FetchResponse)
+	host, port, _ := net.SplitHostPort(address)
+	if got := fenced.Topics[0].Partitions[0]; got.ErrorCode != kerr.FencedLeaderEpoch.Code || got.CurrentLeader.LeaderEpoch != l.LeaderEpoch() ||
+		got.CurrentLeader.LeaderID != 1 || len(fenced.Brokers) != 1 || fenced.Brokers[0].Host != host || fmt.Sprint(fenced.Brokers[0].Port) != port {
+		t.Errorf("an epoch of the past: %+v", fenced)
 	}
 	q = fetchRequest("t", 0, 0)
 	q.SessionID, q.SessionEpoch = 5, 1
