@@ -134,7 +134,8 @@ type Bounds struct {
 	Start, End int64
 	// Clean is the first offset from which history is whole: below it compaction has removed records.
 	Clean int64
-	// Stable is the first offset of a transaction that has not ended, End when there is none (Kafka's last stable offset).
+	// Stable is the first offset of a transaction that has not ended, no lower than Start, End when there is none (Kafka's last
+	// stable offset).
 	Stable int64
 }
 

@@ -68,7 +68,7 @@ func (c *cleaner) compactPartition(ctx context.Context, t *log.Topic, p log.Part
 		return nil
 	}
 	r.aborted, r.observed = record.AbortedOf(c.broker.Aborted(p, 0, r.upTo)), map[int64]bool{}
-	r.producers = c.broker.durable.lastOffsets(p)
+	r.producers = c.broker.durable.lastWrites(p)
 	r.keys, r.seeds = map[[2]uint64]int64{}, [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
 	if rows != nil {
 		r.rows = newRowRound(c.broker, &r, rows, bounds.Start)
@@ -153,7 +153,7 @@ type round struct {
 	keys      map[[2]uint64]int64
 	room      int // for keys
 	seeds     [2]maphash.Seed
-	producers map[int64]int64 // offset of the last record of each live producer
+	producers map[int64]lastWrite // of each live producer
 	it        record.Iterator
 
 	aborted  record.Aborted
@@ -195,6 +195,7 @@ func (r *round) collect(ctx context.Context) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
+			r.fence(b)
 			if full || b.LastOffset() < r.cleaned || b.Control() || r.aborted.HasBatch(&b) {
 				return nil
 			}
@@ -213,6 +214,13 @@ func (r *round) collect(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// fence makes a marker that began an epoch of its producer what tells the producer's state, in the place of the last batch.
+func (r *round) fence(b record.Batch) {
+	if last, live := r.producers[b.ProducerID]; b.Control() && live && b.ProducerEpoch > last.epoch && b.BaseOffset > last.offset {
+		r.producers[b.ProducerID] = lastWrite{b.LastOffset(), b.ProducerEpoch}
+	}
 }
 
 // fits tells whether there is room for the keys of a batch; for the first one there is.
@@ -254,9 +262,10 @@ func (r *round) groups() (groups [][]int64) {
 
 // edit gives what is left of a batch: the records that are the newest of their key, none of an aborted transaction. A
 // tombstone stays until delete.retention.ms after the round that first met it as the newest, a marker as long after the
-// round that found nothing left of its transaction. The last batch of a producer and of the round stay without records,
-// so that sequences and the end are known from the batches alone.
+// round that found nothing left of its transaction. The last batch of a producer (or the marker that began its epoch) and of the
+// round stay without records, so that sequences and the end are known from the batches alone.
 func (r *round) edit(b record.Batch) ([]byte, error) {
+	r.fence(b)
 	horizon, stamped := b.DeleteHorizon()
 	expired := stamped && r.now.UnixMilli() >= horizon
 	aborted, tombstones := r.aborted.HasBatch(&b), false
@@ -304,7 +313,7 @@ func (r *round) edit(b record.Batch) ([]byte, error) {
 		return nil, err
 	}
 	last, live := r.producers[b.ProducerID]
-	if left.Count == 0 && !(live && last == b.LastOffset()) && b.LastOffset() < r.upTo-1 {
+	if left.Count == 0 && !(live && last.offset == b.LastOffset()) && b.LastOffset() < r.upTo-1 {
 		return nil, nil
 	}
 	return p, nil
@@ -318,15 +327,21 @@ func (r *round) newest(key []byte) int64 {
 	return -1
 }
 
-// lastOffsets gives the offset of the last record of each producer that a partition remembers.
-func (d *durable) lastOffsets(p log.Partition) map[int64]int64 {
+// lastWrite is the last batch of a producer.
+type lastWrite struct {
+	offset int64 // of its last record
+	epoch  int16
+}
+
+// lastWrites gives the last batch of each producer that a partition remembers.
+func (d *durable) lastWrites(p log.Partition) map[int64]lastWrite {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
-	out := map[int64]int64{}
+	out := map[int64]lastWrite{}
 	if ps := d.mu.state.partitions[p]; ps != nil {
 		for id, k := range ps.producers {
 			w := k.batches[len(k.batches)-1]
-			out[id] = w.offset + int64(uint32(w.last-w.first)&0x7fffffff)
+			out[id] = lastWrite{w.offset + int64(uint32(w.last-w.first)&0x7fffffff), k.epoch}
 		}
 	}
 	return out

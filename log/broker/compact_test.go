@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -544,6 +545,41 @@ func TestCompactionOfTransactions(t *testing.T) {
 	if faults := check(t, opts); len(faults) > 0 {
 		t.Fatal(faults)
 	}
+}
+
+// A transaction whose end gives its producer another epoch (KIP-890) leaves that epoch's marker for good, without its record in the
+// end, and none of its batches: so Kafka keeps what tells the producer's state.
+func TestCompactionKeepsTheMarkerOfAnEpoch(t *testing.T) {
+	opts, now := cleaning(t, t.TempDir())
+	opts.TailBytes = 1
+	b, _ := start(t, opts)
+	x := newTxnTopic(t, b, now, nil, "a", "b")
+	for i, id := range []string{"a", "b"} {
+		x.put(id, []byte("1"), "x") // 0, 2
+		next, _, err := b.EndTxn(t.Context(), id, x.producers[id], i == 0, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x.producers[id], x.sequence[id] = next, 0
+	}
+	for i := range 4 {
+		x.put("", []byte("2"), "x")
+		x.put("", []byte("2"), fmt.Sprint("end ", i))
+		settle(t, b)
+		now.Advance(2 * time.Minute)
+	}
+	want := []string{"1:0 control", "3:0 control"} // offset and records
+	var got []string
+	x.batches(func(b record.Batch, records []record.Record) {
+		if b.ProducerID >= 0 {
+			got = append(got, fmt.Sprintf("%d:%d %s", b.BaseOffset, len(records), map[bool]string{true: "control", false: "records"}[b.Control()]))
+		}
+	})
+	if !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	x.put("a", []byte("3"), "x")
+	x.end("a", true)
 }
 
 // BenchmarkCompaction: one round over 64 MiB of records of 100 bytes, of which a tenth is left.

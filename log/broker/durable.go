@@ -218,7 +218,7 @@ func (d *durable) bounds(p log.Partition) (log.Bounds, error) {
 	if v := d.mu.partitions[p]; v != nil && v.store != nil {
 		clean = max(clean, v.store.Whole())
 	}
-	return log.Bounds{Start: ps.start, End: ps.next, Clean: clean, Stable: ps.stable()}, nil
+	return log.Bounds{Start: ps.start, End: ps.next, Clean: clean, Stable: max(ps.stable(), ps.start)}, nil
 }
 
 // store gives the segments of a partition, nil when there are none.

@@ -10,6 +10,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/miracledb/miracledb/log"
 )
 
 func TestDeleteRecords(t *testing.T) {
@@ -61,5 +63,48 @@ func TestDeleteRecords(t *testing.T) {
 	out := strings.Join(java(t, nil, "org.apache.kafka.tools.DeleteRecordsCommand", "--bootstrap-server", address, "--offset-json-file", file), "\n")
 	if !strings.Contains(out, "low_watermark: 10") {
 		t.Error(out)
+	}
+}
+
+// What is asked of committed records is answered below the last stable offset, which is never below what was deleted: a consumer
+// who is sent there would be sent back.
+func TestListOffsetsOfAnOpenTransaction(t *testing.T) {
+	l, catalog := newLog(t)
+	address := serve(t, l, catalog)
+	topic, err := catalog.CreateTopic(context.Background(), "t", 1, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &txnPeer{peer: dial(t, address), id: "id"}
+	if code := p.init(4); code != 0 {
+		t.Fatal(kerr.ErrorForCode(code))
+	}
+	p.add("t", 0)
+	p.produce(9, "t", 0, "a", "b", "c")
+	at := func(time int64, isolation int8) int64 {
+		t.Helper()
+		offset, _, err := (&Server{log: l}).offsetAt(log.Partition{Topic: topic.ID}, time, 7, isolation)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return offset
+	}
+	if got := at(maxTimestamp, 0); got < 0 {
+		t.Errorf("the newest record is at %d", got)
+	}
+	for _, time := range []int64{maxTimestamp, 0} {
+		if got := at(time, readCommitted); got != -1 {
+			t.Errorf("time %d of committed records: offset %d", time, got)
+		}
+	}
+	if _, err := l.DeleteRecords(context.Background(), log.Partition{Topic: topic.ID}, 2); err != nil {
+		t.Fatal(err)
+	}
+	if got := latestOf(p.peer, "t", readCommitted); got != 2 {
+		t.Errorf("committed records end at %d, and the partition begins at 2", got)
+	}
+	p.end(3, true)
+	if got := at(maxTimestamp, readCommitted); got < 2 {
+		t.Errorf("the newest committed record is at %d", got)
 	}
 }

@@ -65,8 +65,12 @@ func (s *Server) offsetAt(p log.Partition, time int64, version int16, isolation 
 		end = bounds.Stable
 	}
 	switch {
-	case time >= 0:
-		offset, timestamp, err := s.log.OffsetForTime(p, time)
+	case time >= 0 || time == maxTimestamp && version >= 7:
+		find := s.log.OffsetForTime
+		if time == maxTimestamp {
+			find = func(p log.Partition, _ int64) (int64, int64, error) { return s.newest(p) }
+		}
+		offset, timestamp, err := find(p, time)
 		if offset >= end {
 			return -1, -1, err
 		}
@@ -75,8 +79,6 @@ func (s *Server) offsetAt(p log.Partition, time int64, version int16, isolation 
 		return end, -1, nil
 	case time == earliest, time == earliestLocal && version >= 8:
 		return bounds.Start, -1, nil
-	case time == maxTimestamp && version >= 7:
-		return s.newest(p)
 	case time == latestArchived && version >= 9:
 		return -1, -1, nil // nothing is archived outside the partition
 	}
