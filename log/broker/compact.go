@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"hash/maphash"
+	"maps"
 	"strconv"
 	"time"
 
@@ -42,6 +43,7 @@ func (c *cleaner) compact(ctx context.Context) error {
 			}
 		}
 	}
+	maps.DeleteFunc(c.fences, func(p log.Partition, _ map[int64]lastWrite) bool { return c.broker.durable.store(p) == nil })
 	return nil
 }
 
@@ -68,7 +70,11 @@ func (c *cleaner) compactPartition(ctx context.Context, t *log.Topic, p log.Part
 		return nil
 	}
 	r.aborted, r.observed = record.AbortedOf(c.broker.Aborted(p, 0, r.upTo)), map[int64]bool{}
-	r.producers = c.broker.durable.lastWrites(p)
+	r.producers, r.fences = c.broker.durable.lastWrites(p), map[int64]lastWrite{}
+	for id, f := range c.fences[p] {
+		r.fence(id, f)
+	}
+	c.fences[p] = r.fences
 	r.keys, r.seeds = map[[2]uint64]int64{}, [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
 	if rows != nil {
 		r.rows = newRowRound(c.broker, &r, rows, bounds.Start)
@@ -154,6 +160,7 @@ type round struct {
 	room      int // for keys
 	seeds     [2]maphash.Seed
 	producers map[int64]lastWrite // of each live producer
+	fences    map[int64]lastWrite // those of them that are markers
 	it        record.Iterator
 
 	aborted  record.Aborted
@@ -195,7 +202,7 @@ func (r *round) collect(ctx context.Context) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			r.fence(b)
+			r.meet(&b)
 			if full || b.LastOffset() < r.cleaned || b.Control() || r.aborted.HasBatch(&b) {
 				return nil
 			}
@@ -216,10 +223,17 @@ func (r *round) collect(ctx context.Context) error {
 	return nil
 }
 
-// fence makes a marker that began an epoch of its producer what tells the producer's state, in the place of the last batch.
-func (r *round) fence(b record.Batch) {
-	if last, live := r.producers[b.ProducerID]; b.Control() && live && b.ProducerEpoch > last.epoch && b.BaseOffset > last.offset {
-		r.producers[b.ProducerID] = lastWrite{b.LastOffset(), b.ProducerEpoch}
+// meet takes a marker in that began an epoch of its producer.
+func (r *round) meet(b *record.Batch) {
+	if b.Control() {
+		r.fence(b.ProducerID, lastWrite{b.LastOffset(), b.ProducerEpoch})
+	}
+}
+
+// fence makes a marker what tells a producer's state, in the place of its last batch, when it began a newer epoch.
+func (r *round) fence(id int64, marker lastWrite) {
+	if last, live := r.producers[id]; live && marker.epoch > last.epoch && marker.offset > last.offset {
+		r.producers[id], r.fences[id] = marker, marker
 	}
 }
 
@@ -265,7 +279,7 @@ func (r *round) groups() (groups [][]int64) {
 // round that found nothing left of its transaction. The last batch of a producer (or the marker that began its epoch) and of the
 // round stay without records, so that sequences and the end are known from the batches alone.
 func (r *round) edit(b record.Batch) ([]byte, error) {
-	r.fence(b)
+	r.meet(&b)
 	horizon, stamped := b.DeleteHorizon()
 	expired := stamped && r.now.UnixMilli() >= horizon
 	aborted, tombstones := r.aborted.HasBatch(&b), false

@@ -52,7 +52,7 @@ func (w *rowRound) collect(ctx context.Context) error {
 			if err := ctx.Err(); err != nil || w.full || b.LastOffset() < w.start {
 				return err
 			}
-			r.fence(b)
+			r.meet(&b)
 			dirty := b.LastOffset() >= r.cleaned
 			switch {
 			case b.Control():

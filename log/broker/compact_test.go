@@ -562,8 +562,8 @@ func TestCompactionKeepsTheMarkerOfAnEpoch(t *testing.T) {
 		}
 		x.producers[id], x.sequence[id] = next, 0
 	}
-	for i := range 4 {
-		x.put("", []byte("2"), "x")
+	for i := range 5 {
+		x.put("", []byte("2"), []string{"z", "x"}[min(i, 1)]) // the marker is in the clean part when the record before it goes
 		x.put("", []byte("2"), fmt.Sprint("end ", i))
 		settle(t, b)
 		now.Advance(2 * time.Minute)

@@ -119,7 +119,7 @@ func assemble(opts Options, dirs directories, s *state, held map[string]log.Posi
 		wake: make(chan struct{}, 1), stores: map[log.Partition]*segment.Store{}, touched: map[*segment.Store]bool{},
 		appended: s.sequence, finishAt: b.cut, kept: b.kept, keys: b.keys,
 	}
-	b.cleaner = &cleaner{broker: b, every: opts.CleanInterval, clock: opts.Clock, damaged: map[log.Partition]bool{}}
+	b.cleaner = &cleaner{broker: b, every: opts.CleanInterval, clock: opts.Clock, damaged: map[log.Partition]bool{}, fences: map[log.Partition]map[int64]lastWrite{}}
 	return b
 }
 
