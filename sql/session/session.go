@@ -285,13 +285,18 @@ func (s *Session) endTx(committed bool) {
 	s.releaseAdvisory()
 }
 
-// fail notes that a statement failed: an explicit block stays open and refuses what follows.
+// fail notes that a statement failed: an explicit block stays open and refuses what follows. It holds nobody up, unless it may come
+// back to a savepoint.
 func (s *Session) fail() {
-	if s.block {
-		s.failed = true
+	if !s.block {
+		s.endTx(false)
 		return
 	}
-	s.endTx(false)
+	s.failed = true
+	if !s.tx.HasSavepoint() {
+		s.tx.Rollback()
+		s.releaseAdvisory()
+	}
 }
 
 func lower(name string) string { return strings.ToLower(name) }

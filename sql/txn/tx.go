@@ -279,6 +279,9 @@ func (tx *Tx) Savepoint(name string) {
 	tx.savepoints = append(tx.savepoints, savepoint{name, tx.changes, len(tx.records), len(tx.claimed), tx.size})
 }
 
+// HasSavepoint reports whether there is a place to come back to.
+func (tx *Tx) HasSavepoint() bool { return len(tx.savepoints) > 0 }
+
 // RollbackTo undoes what came after the savepoint, which stays; locks stay too. Release forgets it and later ones.
 func (tx *Tx) RollbackTo(name string) error {
 	i, err := tx.find(name)
@@ -323,7 +326,7 @@ func (tx *Tx) find(name string) (int, error) {
 	return 0, errs.SQL("3B001", "savepoint %q does not exist", name)
 }
 
-// Rollback lets go of everything.
+// Rollback lets go of everything. It may be called again.
 func (tx *Tx) Rollback() {
 	tx.seq.mu.Lock()
 	defer tx.seq.mu.Unlock()
