@@ -41,7 +41,7 @@ type member struct {
 type groupOffset struct {
 	Topic     string `json:"topic"`
 	Partition int32  `json:"partition"`
-	Committed int64  `json:"committed"` // -1: none yet
+	Committed *int64 `json:"committed"` // nil: none yet
 	End       int64  `json:"end"`
 	Lag       int64  `json:"lag"`
 	Member    string `json:"member,omitempty"`
@@ -125,7 +125,10 @@ func groups(ctx context.Context, admin *kadm.Client, names ...string) ([]group, 
 			g.Members = append(g.Members, member{ID: m.MemberID, Instance: text(m.InstanceID), Client: m.ClientID, Host: m.ClientHost})
 		}
 		for _, p := range l.Lag.Sorted() {
-			o := groupOffset{Topic: p.Topic, Partition: p.Partition, Committed: p.Commit.At, End: p.End.Offset, Lag: p.Lag}
+			o := groupOffset{Topic: p.Topic, Partition: p.Partition, End: p.End.Offset, Lag: p.Lag}
+			if p.Commit.At >= 0 {
+				o.Committed = &p.Commit.At
+			}
 			if p.Member != nil {
 				o.Member = p.Member.MemberID
 			}
@@ -161,7 +164,7 @@ func (g *group) consumers(ctx context.Context, admin *kadm.Client, c kadm.Descri
 				o.Member = m.MemberID
 				return
 			}
-			none = append(none, groupOffset{Topic: topic, Partition: p, Committed: -1, Member: m.MemberID})
+			none = append(none, groupOffset{Topic: topic, Partition: p, Member: m.MemberID})
 			names = append(names, topic)
 		})
 	}
@@ -203,7 +206,11 @@ func (g *group) describe(cmd *cobra.Command) error {
 	fmt.Fprintf(out, "group %s, %s, %s, %d members, lag %d\n", g.Group, g.Type, g.State, len(g.Members), g.Lag)
 	t := table{header: []string{"topic", "partition", "committed", "end", "lag", "member"}, right: []bool{false, true, true, true, true}}
 	for _, o := range g.Offsets {
-		t.add(o.Topic, strconv.Itoa(int(o.Partition)), strconv.FormatInt(o.Committed, 10), strconv.FormatInt(o.End, 10),
+		committed := "-"
+		if o.Committed != nil {
+			committed = strconv.FormatInt(*o.Committed, 10)
+		}
+		t.add(o.Topic, strconv.Itoa(int(o.Partition)), committed, strconv.FormatInt(o.End, 10),
 			strconv.FormatInt(o.Lag, 10), o.Member)
 	}
 	return t.write(out)

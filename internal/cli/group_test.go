@@ -102,7 +102,7 @@ func resets(t *testing.T, name string) {
 			t.Fatal(err)
 		}
 		for _, o := range g.Offsets {
-			at = append(at, o.Committed)
+			at = append(at, *o.Committed)
 		}
 		return at
 	}
@@ -150,5 +150,30 @@ func resets(t *testing.T, name string) {
 	}
 	if out := must(t, "group", "reset-offsets", "fresh", "--to-latest", "--topic", "t:0", "--execute"); !strings.Contains(out, "-1") {
 		t.Error(out)
+	}
+}
+
+// A partition of which a group has committed nothing has no offset: a dash, and null in JSON.
+func TestGroupThatCommittedNothing(t *testing.T) {
+	server(t)
+	must(t, "topic", "create", "t", "--partitions", "1")
+	for name, options := range map[string][]kgo.Opt{"classics": {kgo.ConsumerGroup("classics")}, "nexts": {kgo.ConsumerGroup("nexts"), kgo.ServerSideBalancer()}} {
+		assigned := make(chan struct{})
+		reads(t, 0, append(options, kgo.OnPartitionsAssigned(func(context.Context, *kgo.Client, map[string][]int32) { close(assigned) }))...)
+		select {
+		case <-assigned:
+		case <-time.After(time.Minute):
+			t.Fatalf("group %s gets no partition", name)
+		}
+		out := must(t, "group", "describe", name)
+		if !slices.ContainsFunc(slices.Collect(strings.Lines(out)), func(line string) bool {
+			f := strings.Fields(line)
+			return len(f) > 2 && f[0] == "t" && f[2] == "-"
+		}) {
+			t.Error(out)
+		}
+		if out := must(t, "group", "describe", name, "--json"); !strings.Contains(out, `"committed": null`) {
+			t.Error(out)
+		}
 	}
 }
