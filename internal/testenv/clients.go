@@ -63,6 +63,19 @@ func InstallKafka(version string) (classpath string, err error) {
 		"org.apache.logging.log4j:log4j-slf4j-impl:2.25.4")
 }
 
+// KafkaApplications gives a class path with Kafka Streams, Kafka Connect with its file connectors, and MirrorMaker 2 of
+// KafkaVersion, from Maven Central. Only conformance tests ask for it.
+func KafkaApplications(t testing.TB) string {
+	t.Helper()
+	artifacts := []string{"org.apache.logging.log4j:log4j-slf4j-impl:2.25.4"}
+	for _, a := range []string{"kafka-streams", "connect-runtime", "connect-json", "connect-file", "connect-mirror"} {
+		artifacts = append(artifacts, "org.apache.kafka:"+a+":"+KafkaVersion)
+	}
+	classpath, err := installJars("kafka-applications-"+KafkaVersion, artifacts...)
+	Need(t, "Apache Kafka's applications", err)
+	return classpath
+}
+
 // PgjdbcVersion is the version of PostgreSQL's JDBC driver that Pgjdbc installs.
 const PgjdbcVersion = "42.7.14"
 

@@ -200,6 +200,9 @@ func serve(dir string) int {
 	if ahead, err := time.ParseDuration(os.Getenv(AheadEnv)); err == nil {
 		c.Log.Clock, c.Log.CleanInterval = Ahead(ahead), 20*time.Millisecond
 	}
+	if address := os.Getenv(KafkaEnv); address != "" {
+		c.Kafka = node.Address{HostPort: address, Asked: true}
+	}
 	if b := os.Getenv(brokersEnv); b != "" {
 		c.Brokers, c.Kafka = strings.Split(b, ","), node.Address{}
 	}
@@ -228,6 +231,9 @@ func serve(dir string) int {
 
 // brokersEnv makes the server process run over a Kafka cluster.
 const brokersEnv = "MIRACLEDB_NODETEST_BROKERS"
+
+// KafkaEnv is the address that a server process serves Kafka at: clients find it there again after a kill.
+const KafkaEnv = "MIRACLEDB_NODETEST_KAFKA"
 
 // flushEnv makes the server process flush its stores one by one at random, so that a kill finds each at another Position.
 const flushEnv = "MIRACLEDB_NODETEST_FLUSH"
