@@ -20,7 +20,7 @@ type Options struct {
 	MaxMembers int
 	// MaxGroups bounds the groups, because a group costs memory and any client may name one. 0: 100,000.
 	MaxGroups int
-	// MaxMetadata bounds the text that a client stores with an offset. 0: 4,096 bytes.
+	// MaxMetadata bounds the text that a client stores with an offset. 0: 4,096 characters.
 	MaxMetadata int
 }
 

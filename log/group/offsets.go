@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sort"
 	"time"
+	"unicode/utf16"
 )
 
 // Offset is a place in one partition that a group has committed.
@@ -128,11 +129,19 @@ func (m *Machine) mayStore(in Commit) []Code {
 		switch {
 		case full:
 			codes[i] = groupFull
-		case len(o.Metadata) > m.options.MaxMetadata:
+		case characters(o.Metadata) > m.options.MaxMetadata:
 			codes[i] = metadataTooLarge
 		}
 	}
 	return codes
+}
+
+// characters counts as Java does: what takes four bytes counts twice.
+func characters(s string) (n int) {
+	for _, r := range s {
+		n += utf16.RuneLen(r)
+	}
+	return n
 }
 
 // MayFetch tells whether a member of a consumer group may know the group's offsets: not under an older epoch, in which it

@@ -3,7 +3,6 @@ package kafka
 import (
 	"fmt"
 
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/miracledb/miracledb/log/record"
@@ -21,19 +20,12 @@ func (b *beside) fetch(topic string) *kmsg.FetchRequest {
 
 // fetched writes an answer: its code, whether it names a session, and of each partition its high watermark and what it tells.
 func (b *beside) fetched(a *kmsg.FetchResponse, part func(string, int32, int16, string, ...any)) (whole string) {
-	if a.ErrorCode != 0 {
-		whole = kerr.TypedErrorForCode(a.ErrorCode).Message
-	}
+	whole = code(a.ErrorCode)
 	if a.SessionID != 0 {
 		whole += " session"
 	}
 	for _, t := range a.Topics {
-		topic := t.Topic
-		for name, id := range b.ids {
-			if topic == "" && id == t.TopicID {
-				topic = name
-			}
-		}
+		topic := b.topic(t.Topic, t.TopicID)
 		for _, p := range t.Partitions {
 			text := fmt.Sprintf("%d:", p.HighWatermark)
 			for rest := p.RecordBatches; len(rest) > 0; {

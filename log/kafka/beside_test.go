@@ -33,7 +33,8 @@ func besideKafka(t *testing.T, partitions int32) map[string]string {
 	p := dial(t, address)
 	create := kmsg.NewPtrCreateTopicsRequest()
 	create.SetVersion(5)
-	create.Topics = []kmsg.CreateTopicsRequestTopic{{Topic: "t", NumPartitions: partitions, ReplicationFactor: 1}}
+	create.Topics = []kmsg.CreateTopicsRequestTopic{{Topic: "t", NumPartitions: partitions, ReplicationFactor: 1,
+		Configs: []kmsg.CreateTopicsRequestTopicConfig{{Name: "retention.ms", Value: kmsg.StringPtr("-1")}}}} // a test's records are of 1970
 	if a := p.ask(create).(*kmsg.CreateTopicsResponse); a.Topics[0].ErrorCode != 0 {
 		t.Fatalf("%+v", a)
 	}
@@ -69,7 +70,7 @@ func TestBesideKafka(t *testing.T) {
 	for broker, address := range besideKafka(t, 2) {
 		b := &beside{peer: dial(t, address), ids: map[string][16]byte{}}
 		b.prepare()
-		for _, c := range besideFetch() {
+		for _, c := range slices.Concat(besideFetch(), besideOffsets(), besideTopics(), besideGroups(), besideTxns()) {
 			for _, version := range c.versions {
 				q := c.ask(b, version)
 				q.SetVersion(version)
@@ -95,6 +96,20 @@ func (b *beside) prepare() {
 			b.t.Fatalf("%+v", a)
 		}
 	}
+	b.until("coordinators are there", func() bool {
+		for kind, key := range []string{"g", "warm"} {
+			q := kmsg.NewPtrFindCoordinatorRequest()
+			q.SetVersion(1)
+			q.CoordinatorType, q.CoordinatorKey = int8(kind), key
+			if b.ask(q).(*kmsg.FindCoordinatorResponse).ErrorCode != 0 {
+				return false
+			}
+		}
+		offsets, init := offsetsOf("g")(b, 5), kmsg.NewPtrInitProducerIDRequest()
+		offsets.SetVersion(5)
+		init.TransactionalID, init.TransactionTimeoutMillis = kmsg.StringPtr("warm"), 60_000
+		return b.ask(offsets).(*kmsg.OffsetFetchResponse).ErrorCode == 0 && b.ask(init).(*kmsg.InitProducerIDResponse).ErrorCode == 0
+	})
 }
 
 func (b *beside) metadata(topic string) kmsg.MetadataResponseTopic {
@@ -144,13 +159,30 @@ func (b *beside) until(what string, done func() bool) {
 	}
 }
 
+func code(c int16) string {
+	if c == 0 {
+		return ""
+	}
+	return kerr.TypedErrorForCode(c).Message
+}
+
+// topic is a topic's name, also where an answer gives its id alone.
+func (b *beside) topic(name string, id [16]byte) string {
+	for known, one := range b.ids {
+		if name == "" && id == one {
+			return known
+		}
+	}
+	return name
+}
+
 // text writes an answer as what clients look at, its parts in order of their texts.
 func (b *beside) text(a kmsg.Response) string {
 	var all []string
-	part := func(topic string, partition int32, code int16, rest string, args ...any) {
+	part := func(topic string, partition int32, c int16, rest string, args ...any) {
 		s := fmt.Sprintf("%s/%d ", topic, partition)
-		if code != 0 {
-			s += kerr.TypedErrorForCode(code).Message
+		if c != 0 {
+			s += code(c)
 		} else {
 			s += fmt.Sprintf(rest, args...)
 		}
@@ -160,6 +192,75 @@ func (b *beside) text(a kmsg.Response) string {
 	switch a := a.(type) {
 	case *kmsg.FetchResponse:
 		whole = b.fetched(a, part)
+	case *kmsg.ListOffsetsResponse:
+		for _, t := range a.Topics {
+			for _, p := range t.Partitions {
+				part(t.Topic, p.Partition, p.ErrorCode, "%d at %d", p.Offset, p.Timestamp)
+			}
+		}
+	case *kmsg.OffsetForLeaderEpochResponse:
+		for _, t := range a.Topics {
+			for _, p := range t.Partitions {
+				part(t.Topic, p.Partition, p.ErrorCode, "%d ends at %d", p.LeaderEpoch, p.EndOffset)
+			}
+		}
+	case *kmsg.DeleteRecordsResponse:
+		for _, t := range a.Topics {
+			for _, p := range t.Partitions {
+				part(t.Topic, p.Partition, p.ErrorCode, "from %d", p.LowWatermark)
+			}
+		}
+	case *kmsg.DescribeLogDirsResponse:
+		for _, t := range a.Dirs[0].Topics {
+			for _, p := range t.Partitions {
+				part(t.Topic, p.Partition, 0, "of %d", p.Size)
+			}
+		}
+	case *kmsg.DescribeProducersResponse:
+		for _, t := range a.Topics {
+			for _, p := range t.Partitions {
+				part(t.Topic, p.Partition, p.ErrorCode, "%d", len(p.ActiveProducers))
+			}
+		}
+	case *kmsg.MetadataResponse:
+		for _, t := range a.Topics {
+			part(b.topic(text(t.Topic), t.TopicID), int32(len(t.Partitions)), t.ErrorCode, "")
+		}
+	case *kmsg.OffsetCommitResponse:
+		for _, t := range a.Topics {
+			for _, p := range t.Partitions {
+				part(t.Topic, p.Partition, p.ErrorCode, "")
+			}
+		}
+	case *kmsg.OffsetDeleteResponse:
+		whole = code(a.ErrorCode)
+		for _, t := range a.Topics {
+			for _, p := range t.Partitions {
+				part(t.Topic, p.Partition, p.ErrorCode, "")
+			}
+		}
+	case *kmsg.DeleteGroupsResponse:
+		for _, g := range a.Groups {
+			part(g.Group, 0, g.ErrorCode, "")
+		}
+	case *kmsg.OffsetFetchResponse:
+		whole = code(a.ErrorCode)
+		for _, t := range a.Topics {
+			for _, p := range t.Partitions {
+				part(t.Topic, p.Partition, p.ErrorCode, "%d%s", p.Offset, text(p.Metadata))
+			}
+		}
+	case *kmsg.InitProducerIDResponse:
+		whole = code(a.ErrorCode)
+	case *kmsg.DescribeTransactionsResponse:
+		for _, t := range a.TransactionStates {
+			part(t.TransactionalID, 0, t.ErrorCode, "%s", t.State)
+		}
+	case *kmsg.ListTransactionsResponse:
+		slices.Sort(a.UnknownStateFilters)
+		whole = code(a.ErrorCode) + strings.Join(a.UnknownStateFilters, " ")
+	default:
+		b.t.Fatalf("no text for %T", a)
 	}
 	slices.Sort(all)
 	return strings.Trim(whole+" "+strings.Join(all, ", "), " ")

@@ -13,7 +13,7 @@ import (
 // deleteGroups forgets groups without members, with their offsets.
 func (s *Server) deleteGroups(ctx context.Context, r *request, q *kmsg.DeleteGroupsRequest) answer {
 	a := kmsg.NewPtrDeleteGroupsResponse()
-	for _, name := range q.Groups {
+	for _, name := range unique(q.Groups, itself) {
 		g := kmsg.NewDeleteGroupsResponseGroup()
 		if g.Group = name; !s.mayGroup(r, name) {
 			g.ErrorCode = kerr.GroupAuthorizationFailed.Code
@@ -35,6 +35,10 @@ func (s *Server) deleteGroups(ctx context.Context, r *request, q *kmsg.DeleteGro
 // offsetDelete forgets a group's offsets in topics that none of its members reads (KIP-496).
 func (s *Server) offsetDelete(ctx context.Context, r *request, q *kmsg.OffsetDeleteRequest) answer {
 	a := kmsg.NewPtrOffsetDeleteResponse()
+	if q.Group == "" {
+		a.ErrorCode = kerr.InvalidGroupID.Code
+		return answer{response: a}
+	}
 	err := s.coordinator.forget(ctx, q.Group, func(d group.Group, offsets []group.Offset) ([]group.Offset, error) {
 		if d.State != group.Empty && d.ProtocolType != "consumer" {
 			return nil, kerr.NonEmptyGroup
@@ -44,11 +48,11 @@ func (s *Server) offsetDelete(ctx context.Context, r *request, q *kmsg.OffsetDel
 		for i := range q.Topics {
 			t := kmsg.NewOffsetDeleteResponseTopic()
 			t.Topic = q.Topics[i].Topic
-			_, there, absent := s.topic(r, t.Topic)
+			topic, there, absent := s.topic(r, t.Topic)
 			for _, want := range q.Topics[i].Partitions {
 				p := kmsg.NewOffsetDeleteResponseTopicPartition()
 				p.Partition = want.Partition
-				if !there {
+				if !there || p.Partition < 0 || p.Partition >= topic.Partitions {
 					p.ErrorCode = absent
 				} else if !known || slices.Contains(subscribed, t.Topic) {
 					p.ErrorCode = kerr.GroupSubscribedToTopic.Code

@@ -9,20 +9,33 @@ import (
 	"github.com/miracledb/miracledb/log"
 )
 
-// deleteRecords gives up the records of partitions before an offset, -1: all (KIP-107).
+// deleteRecords gives up the records of partitions before an offset, -1: all (KIP-107). Of a partition that is named again the last
+// offset counts.
 func (s *Server) deleteRecords(ctx context.Context, r *request, q *kmsg.DeleteRecordsRequest) answer {
 	a := kmsg.NewPtrDeleteRecordsResponse()
+	last := map[topicPartition]int64{}
+	for _, t := range q.Topics {
+		for _, p := range t.Partitions {
+			last[topicPartition{t.Topic, p.Partition}] = p.Offset
+		}
+	}
 	for i := range q.Topics {
 		t := kmsg.NewDeleteRecordsResponseTopic()
 		t.Topic = q.Topics[i].Topic
 		topic, known, absent := s.topic(r, t.Topic)
 		for _, want := range q.Topics[i].Partitions {
+			place := topicPartition{t.Topic, want.Partition}
+			offset, untold := last[place]
+			if !untold {
+				continue
+			}
+			delete(last, place)
 			p := kmsg.NewDeleteRecordsResponseTopicPartition()
 			p.Partition, p.LowWatermark = want.Partition, -1
 			if !known || want.Partition < 0 || want.Partition >= topic.Partitions {
 				p.ErrorCode = absent
 			} else {
-				start, err := s.deleteBefore(ctx, topic, want.Partition, want.Offset)
+				start, err := s.deleteBefore(ctx, topic, want.Partition, offset)
 				if p.ErrorCode = errorCode(err); err == nil {
 					p.LowWatermark = start
 				}

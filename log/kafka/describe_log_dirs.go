@@ -2,8 +2,8 @@ package kafka
 
 import (
 	"context"
-	"slices"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/miracledb/miracledb/log"
@@ -14,25 +14,25 @@ func (s *Server) describeLogDirs(_ context.Context, _ *request, q *kmsg.Describe
 	a := kmsg.NewPtrDescribeLogDirsResponse()
 	d := kmsg.NewDescribeLogDirsResponseDir()
 	d.Dir, d.TotalBytes, d.UsableBytes = s.log.Volume()
-	for _, topic := range s.log.Topics() {
-		wanted := func(int32) bool { return true }
-		if q.Topics != nil {
-			i := slices.IndexFunc(q.Topics, func(t kmsg.DescribeLogDirsRequestTopic) bool { return t.Topic == topic.Name })
-			if i < 0 {
-				continue
-			}
-			wanted = func(p int32) bool { return slices.Contains(q.Topics[i].Partitions, p) }
+	wanted := map[topicPartition]bool{}
+	for _, t := range q.Topics {
+		for _, p := range t.Partitions {
+			wanted[topicPartition{t.Topic, p}] = true
 		}
+	}
+	for _, topic := range s.log.Topics() {
 		t := kmsg.NewDescribeLogDirsResponseDirTopic()
 		t.Topic = topic.Name
 		for i := range topic.Partitions {
-			if wanted(i) {
+			if q.Topics == nil || wanted[topicPartition{topic.Name, i}] {
 				p := kmsg.NewDescribeLogDirsResponseDirTopicPartition()
 				p.Partition, p.Size = i, s.log.Size(log.Partition{Topic: topic.ID, Index: i})
 				t.Partitions = append(t.Partitions, p)
 			}
 		}
-		d.Topics = append(d.Topics, t)
+		if len(t.Partitions) > 0 {
+			d.Topics = append(d.Topics, t)
+		}
 	}
 	a.Dirs = append(a.Dirs, d)
 	return answer{response: a}
@@ -48,7 +48,9 @@ func (s *Server) describeProducers(_ context.Context, r *request, q *kmsg.Descri
 		for _, index := range q.Topics[i].Partitions {
 			p := kmsg.NewDescribeProducersResponseTopicPartition()
 			p.Partition = index
-			if !known || index < 0 || index >= topic.Partitions {
+			if !validTopicName(t.Topic) {
+				p.ErrorCode = kerr.InvalidTopicException.Code
+			} else if !known || index < 0 || index >= topic.Partitions {
 				p.ErrorCode = absent
 			} else {
 				for _, one := range s.log.Producers(log.Partition{Topic: topic.ID, Index: index}) {

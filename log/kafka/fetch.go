@@ -340,7 +340,7 @@ func (f *fetching) take(ctx context.Context, n int) bool {
 // epochFault compares the leader epoch that a client believes in with ours; -1: it does not say.
 func epochFault(client, ours int32) int16 {
 	switch {
-	case client < 0 || client == ours:
+	case client == -1 || client == ours:
 		return 0
 	case client < ours:
 		return kerr.FencedLeaderEpoch.Code

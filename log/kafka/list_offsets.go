@@ -19,19 +19,38 @@ const (
 	latestArchived = -5
 )
 
-// listOffsets finds offsets by time.
+// topicPartition is a partition by its topic's name.
+type topicPartition struct {
+	topic     string
+	partition int32
+}
+
+// listOffsets finds offsets by time. A partition that is named again is refused.
 func (s *Server) listOffsets(_ context.Context, r *request, q *kmsg.ListOffsetsRequest) answer {
 	a := kmsg.NewPtrListOffsetsResponse()
+	named := map[topicPartition]int{}
+	for _, t := range q.Topics {
+		for _, p := range t.Partitions {
+			named[topicPartition{t.Topic, p.Partition}]++
+		}
+	}
 	for i := range q.Topics {
 		t := kmsg.NewListOffsetsResponseTopic()
 		t.Topic = q.Topics[i].Topic
 		topic, known, absent := s.topic(r, t.Topic)
-		seen := map[int32]bool{}
 		for _, want := range q.Topics[i].Partitions {
+			place := topicPartition{t.Topic, want.Partition}
+			times := named[place]
+			if times == 0 {
+				continue // it has been told
+			}
+			named[place] = 0
 			p := kmsg.NewListOffsetsResponseTopicPartition()
 			p.Partition, p.Timestamp, p.Offset, p.LeaderEpoch = want.Partition, -1, -1, -1
 			switch {
-			case seen[want.Partition]:
+			case !knownIsolation(q.IsolationLevel):
+				p.ErrorCode = kerr.UnknownServerError.Code // as Kafka says it
+			case times > 1:
 				p.ErrorCode = kerr.InvalidRequest.Code
 			case !known || want.Partition < 0 || want.Partition >= topic.Partitions:
 				p.ErrorCode = absent
@@ -46,7 +65,6 @@ func (s *Server) listOffsets(_ context.Context, r *request, q *kmsg.ListOffsetsR
 					p.OldStyleOffsets = []int64{p.Offset}
 				}
 			}
-			seen[want.Partition] = true
 			t.Partitions = append(t.Partitions, p)
 		}
 		a.Topics = append(a.Topics, t)
@@ -65,24 +83,23 @@ func (s *Server) offsetAt(p log.Partition, time int64, version int16, isolation 
 		end = bounds.Stable
 	}
 	switch {
-	case time >= 0 || time == maxTimestamp && version >= 7:
-		find := s.log.OffsetForTime
-		if time == maxTimestamp {
-			find = func(p log.Partition, _ int64) (int64, int64, error) { return s.newest(p) }
-		}
-		offset, timestamp, err := find(p, time)
-		if offset >= end {
-			return -1, -1, err
-		}
-		return offset, timestamp, err
+	case time >= 0:
+		offset, timestamp, err = s.log.OffsetForTime(p, time)
 	case time == latest:
 		return end, -1, nil
 	case time == earliest, time == earliestLocal && version >= 8:
 		return bounds.Start, -1, nil
+	case time == maxTimestamp && version >= 7:
+		offset, timestamp, err = s.newest(p)
 	case time == latestArchived && version >= 9:
 		return -1, -1, nil // nothing is archived outside the partition
+	default:
+		return -1, -1, kerr.UnsupportedVersion
 	}
-	return -1, -1, kerr.UnsupportedVersion
+	if offset >= end {
+		return -1, -1, err
+	}
+	return offset, timestamp, err
 }
 
 // newest finds the first record with the highest timestamp, by halving the times above one that is known to be there.

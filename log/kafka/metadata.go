@@ -34,7 +34,14 @@ func (s *Server) metadata(ctx context.Context, r *request, q *kmsg.MetadataReque
 	}
 	mayCreate := !s.options.NoAutoCreate && (r.version < 4 || q.AllowAutoTopicCreation)
 	q.Topics = unique(q.Topics, func(t kmsg.MetadataRequestTopic) [2]string { return [2]string{text(t.Topic), string(t.TopicID[:])} })
+	byID := slices.ContainsFunc(q.Topics, func(t kmsg.MetadataRequestTopic) bool { return t.Topic == nil || t.TopicID != log.TopicID{} })
 	for i := range q.Topics {
+		if byID && r.version < 12 { // which have ids, and no use for them
+			refused := kmsg.NewMetadataResponseTopic()
+			refused.Topic, refused.TopicID, refused.ErrorCode = kmsg.StringPtr(text(q.Topics[i].Topic)), q.Topics[i].TopicID, kerr.InvalidRequest.Code
+			a.Topics = append(a.Topics, refused)
+			continue
+		}
 		a.Topics = append(a.Topics, s.topicMetadata(ctx, r, &q.Topics[i], mayCreate))
 	}
 	s.tellOperations(r, q, a)
@@ -43,8 +50,8 @@ func (s *Server) metadata(ctx context.Context, r *request, q *kmsg.MetadataReque
 
 func (s *Server) topicMetadata(ctx context.Context, r *request, want *kmsg.MetadataRequestTopic, mayCreate bool) kmsg.MetadataResponseTopic {
 	missing := kmsg.NewMetadataResponseTopic()
-	missing.Topic, missing.TopicID = want.Topic, want.TopicID
-	if want.Topic == nil {
+	missing.TopicID = want.TopicID
+	if want.Topic == nil || want.TopicID != (log.TopicID{}) {
 		topic, ok, absent := s.topicByID(r, log.TopicID(want.TopicID))
 		if ok {
 			return s.describeTopic(topic)
@@ -52,6 +59,7 @@ func (s *Server) topicMetadata(ctx context.Context, r *request, want *kmsg.Metad
 		missing.ErrorCode = absent
 		return missing
 	}
+	missing.Topic = want.Topic
 	topic, ok, absent := s.topic(r, *want.Topic)
 	switch {
 	case ok:
@@ -122,10 +130,14 @@ func (s *Server) describeTopic(t log.Topic) kmsg.MetadataResponseTopic {
 
 var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
 
+func validTopicName(name string) bool {
+	return topicName.MatchString(name) && name != "." && name != ".."
+}
+
 // checkTopicName refuses names that Kafka refuses, and those of internal topics.
 func checkTopicName(name string) error {
 	switch {
-	case !topicName.MatchString(name) || name == "." || name == "..":
+	case !validTopicName(name):
 		return &fault{kerr.InvalidTopicException, "a topic's name has 1 to 249 characters of a-z, A-Z, 0-9, '.', '_' and '-'"}
 	case strings.HasPrefix(name, "__"):
 		return &fault{kerr.InvalidTopicException, "names that begin with __ are the server's own"}

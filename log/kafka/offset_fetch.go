@@ -69,17 +69,13 @@ func (s *Server) groupOffsets(r *request, want *kmsg.OffsetFetchRequestGroup, st
 	if g.ErrorCode = s.coordinator.mayFetch(want); g.ErrorCode != 0 {
 		return g
 	}
-	type place struct {
-		topic     string
-		partition int32
-	}
 	unstable := func(string, int32) bool { return false }
 	if stable {
 		unstable = s.coordinator.unstable(want.Group, s.log)
 	}
-	stored := map[place]group.Offset{}
+	stored := map[topicPartition]group.Offset{}
 	for _, o := range s.coordinator.offsets(want.Group) {
-		stored[place{o.Topic, o.Partition}] = o
+		stored[topicPartition{o.Topic, o.Partition}] = o
 		if want.Topics != nil || !s.mayTopic(r, o.Topic) {
 			continue
 		}
@@ -100,7 +96,7 @@ func (s *Server) groupOffsets(r *request, want *kmsg.OffsetFetchRequestGroup, st
 				t.Partitions = append(t.Partitions, refusedOffset(partition, kerr.TopicAuthorizationFailed.Code))
 				continue
 			}
-			o, ok := stored[place{w.Topic, partition}]
+			o, ok := stored[topicPartition{w.Topic, partition}]
 			t.Partitions = append(t.Partitions, storedOffset(partition, o, ok, unstable(w.Topic, partition)))
 		}
 		g.Topics = append(g.Topics, t)

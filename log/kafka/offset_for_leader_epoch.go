@@ -44,7 +44,7 @@ func (s *Server) offsetForLeaderEpoch(ctx context.Context, r *request, q *kmsg.O
 func (s *Server) epochEnd(ctx context.Context, p log.Partition, epoch int32) (int32, int64, error) {
 	bounds, err := s.log.Bounds(p)
 	switch current := s.log.LeaderEpoch(); {
-	case err != nil || epoch > current || epoch < 0:
+	case err != nil || epoch > current || epoch == -1:
 		return -1, -1, err
 	case epoch == current:
 		return current, bounds.End, nil

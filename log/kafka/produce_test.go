@@ -141,7 +141,7 @@ func TestNamedAgain(t *testing.T) {
 	one := kmsg.NewListOffsetsRequestTopicPartition()
 	one.Timestamp, one.CurrentLeaderEpoch = latest, -1
 	lo.Topics = []kmsg.ListOffsetsRequestTopic{{Topic: "t", Partitions: []kmsg.ListOffsetsRequestTopicPartition{one, one}}}
-	if a := p.ask(lo).(*kmsg.ListOffsetsResponse).Topics[0].Partitions; a[0].ErrorCode != 0 || a[1].ErrorCode != kerr.InvalidRequest.Code {
+	if a := p.ask(lo).(*kmsg.ListOffsetsResponse).Topics[0].Partitions; len(a) != 1 || a[0].ErrorCode != kerr.InvalidRequest.Code {
 		t.Errorf("ListOffsets: %+v", a)
 	}
 	f := fetchRequest("t", 0, 0)

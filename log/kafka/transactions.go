@@ -45,6 +45,10 @@ func txnCode(err error, fenced bool) int16 {
 func (s *Server) initProducerID(ctx context.Context, r *request, q *kmsg.InitProducerIDRequest) answer {
 	a := kmsg.NewPtrInitProducerIDResponse()
 	a.ProducerID, a.ProducerEpoch = -1, -1
+	if r.version >= 3 && (q.ProducerID == -1) != (q.ProducerEpoch == -1) {
+		a.ErrorCode = kerr.InvalidRequest.Code
+		return answer{response: a}
+	}
 	if q.TransactionalID != nil {
 		current := log.NoProducer
 		if r.version >= 3 {
@@ -149,17 +153,13 @@ func (c *coordinator) unstable(name string, l Transactions) func(topic string, p
 	c.mu.Lock()
 	ending := c.mu.ending[name] > 0
 	c.mu.Unlock()
-	type place struct {
-		topic     string
-		partition int32
-	}
-	pending := map[place]bool{}
+	pending := map[topicPartition]bool{}
 	for _, p := range l.PendingOffsets(name) {
 		if key := kmsg.NewOffsetCommitKey(); key.ReadFrom(p) == nil {
-			pending[place{key.Topic, key.Partition}] = true
+			pending[topicPartition{key.Topic, key.Partition}] = true
 		}
 	}
-	return func(topic string, partition int32) bool { return ending || pending[place{topic, partition}] }
+	return func(topic string, partition int32) bool { return ending || pending[topicPartition{topic, partition}] }
 }
 
 // txnOffsetCommit adds offsets to a transaction: they are the group's when it commits (KIP-98, KIP-447).
@@ -231,7 +231,9 @@ func (s *Server) describeTransactions(_ context.Context, r *request, q *kmsg.Des
 		t := kmsg.NewDescribeTransactionsResponseTransactionState()
 		t.TransactionalID, t.ProducerID, t.ProducerEpoch, t.StartTimestamp = id, -1, -1, -1
 		i := slices.IndexFunc(txns, func(t log.Txn) bool { return t.ID == id })
-		if !s.mayTxn(r, id) {
+		if id == "" {
+			t.ErrorCode = kerr.InvalidRequest.Code
+		} else if !s.mayTxn(r, id) {
 			t.ErrorCode = kerr.TransactionalIDAuthorizationFailed.Code
 		} else if i < 0 {
 			t.ErrorCode = kerr.TransactionalIDNotFound.Code
@@ -268,8 +270,10 @@ func (s *Server) describeTransaction(r *request, a *kmsg.DescribeTransactionsRes
 // for some time (KIP-994).
 func (s *Server) listTransactions(_ context.Context, r *request, q *kmsg.ListTransactionsRequest) answer {
 	a := kmsg.NewPtrListTransactionsResponse()
-	known := []string{string(log.TxnEmpty), string(log.TxnOngoing), string(log.TxnCommitted), string(log.TxnAborted)}
-	for _, state := range q.StateFilters {
+	// The last ones are Kafka's, and never ours: a transaction whose end is answered is complete.
+	known := []string{string(log.TxnEmpty), string(log.TxnOngoing), string(log.TxnCommitted), string(log.TxnAborted),
+		"PrepareCommit", "PrepareAbort", "PrepareEpochFence", "Dead"}
+	for _, state := range unique(slices.Clone(q.StateFilters), itself) {
 		if !slices.Contains(known, state) {
 			a.UnknownStateFilters = append(a.UnknownStateFilters, state)
 		}
