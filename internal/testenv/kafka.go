@@ -55,8 +55,21 @@ log.cleaner.enable=false
 auto.create.topics.enable=false
 `
 
+// errEnded is a broker that did not live to be connected to.
+var errEnded = errors.New("kafka ended at once")
+
 // StartKafka starts a broker with the class path of InstallKafka. Close it.
-func StartKafka(java, classpath string, settings ...string) (_ *KafkaServer, err error) {
+func StartKafka(java, classpath string, settings ...string) (*KafkaServer, error) {
+	// A port that was free may be taken by the time that Kafka binds it.
+	for try := 1; ; try++ {
+		s, err := startKafka(java, classpath, settings...)
+		if try == 3 || !errors.Is(err, errEnded) {
+			return s, err
+		}
+	}
+}
+
+func startKafka(java, classpath string, settings ...string) (_ *KafkaServer, err error) {
 	dir, err := os.MkdirTemp("", "mdbkafka-")
 	if err != nil {
 		return nil, err
@@ -108,7 +121,7 @@ func StartKafka(java, classpath string, settings ...string) (_ *KafkaServer, err
 		}
 		select {
 		case <-s.done:
-			return nil, fmt.Errorf("kafka ended at once:\n%s", s.out.tail(2000))
+			return nil, fmt.Errorf("%w:\n%s", errEnded, s.out.tail(2000))
 		case <-ctx.Done():
 			return nil, errors.New("kafka did not listen within 4 minutes")
 		case <-time.After(100 * time.Millisecond):

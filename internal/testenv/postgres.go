@@ -158,7 +158,7 @@ func (s *PostgresServer) start(bin string, credential *syscall.Credential, setti
 		s.cmd.Wait()
 		close(s.done)
 	}()
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
 	defer cancel()
 	for {
 		ready := exec.CommandContext(ctx, filepath.Join(bin, "pg_isready"), "-q", "-h", "127.0.0.1", "-p", strconv.Itoa(port))
@@ -170,7 +170,7 @@ func (s *PostgresServer) start(bin string, credential *syscall.Credential, setti
 			return fmt.Errorf("postgres ended at once:\n%s", s.out.tail(2000))
 		case <-ctx.Done():
 			s.Close()
-			return errors.New("postgres was not ready within 60 s")
+			return errors.New("postgres was not ready within 4 minutes")
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
