@@ -153,8 +153,8 @@ func (c *conn) read(ctx context.Context) {
 	in := frames{in: bufio.NewReaderSize(c.net, 32<<10), conn: c.net, budget: c.server.frames,
 		idle: c.server.options.IdleTimeout, stall: c.server.options.StallTimeout, maximum: int64(limit.KafkaRequest), stopping: c.server.stopping}
 	for !c.stopping() {
-		in.maximum = int64(limit.KafkaRequest)
-		if c.stranger() {
+		in.maximum, in.until = int64(limit.KafkaRequest), c.strangerUntil()
+		if !in.until.IsZero() {
 			in.maximum = strangerRequest
 		}
 		next := in.next
@@ -228,7 +228,7 @@ func (c *conn) enqueue(ctx context.Context, r *request) (queued bool) {
 // begin decodes a request, and does what must be done in the order of arrival.
 func (c *conn) begin(ctx context.Context, r *request) (finisher, error) {
 	if r.bare {
-		return c.server.beginToken(r), nil
+		return c.server.beginToken(ctx, r), nil
 	}
 	a, ok := apis[r.key]
 	if !ok {

@@ -77,6 +77,7 @@ type frames struct {
 	idle     time.Duration // until a frame begins
 	stall    time.Duration // in the midst of one
 	maximum  int64
+	until    time.Time // when no more is read, zero: never
 	stopping <-chan struct{}
 }
 
@@ -85,7 +86,11 @@ var longAgo = time.Unix(1, 0)
 
 // within gives the next reads so much time, none when the server stops.
 func (f *frames) within(d time.Duration) {
-	f.conn.SetReadDeadline(clock.System{}.Now().Add(d))
+	deadline := clock.System{}.Now().Add(d)
+	if !f.until.IsZero() && f.until.Before(deadline) {
+		deadline = f.until
+	}
+	f.conn.SetReadDeadline(deadline)
 	select {
 	case <-f.stopping: // perhaps just before: then nobody else ends the read
 		f.conn.SetReadDeadline(longAgo)

@@ -3,11 +3,13 @@ package kafka
 import (
 	"context"
 	"crypto/tls"
+	"runtime"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/miracledb/miracledb/internal/clock"
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/log/access"
 )
@@ -15,8 +17,9 @@ import (
 const (
 	saslHandshakeKey    = 17
 	saslAuthenticateKey = 36
-	// strangerRequest bounds the frames of who has not authenticated (sasl.server.max.receive.size).
-	strangerRequest = 512 << 10
+	// strangerRequest bounds the frames of who has not authenticated (sasl.server.max.receive.size, which in Kafka is 512 KiB: tickets
+	// of Kerberos are large). As many strangers as there may be connections so hold less than the memory for requests.
+	strangerRequest = 16 << 10
 	// failedAuthentication is how long who has failed waits for the answer (connection.failed.authentication.delay.ms).
 	failedAuthentication = 100 * time.Millisecond
 )
@@ -48,6 +51,8 @@ type identity struct {
 	expires time.Time
 	// closing: the next answer is the last one.
 	closing bool
+	// strange is since when the client has to authenticate, zero: it need not, or it has done so.
+	strange time.Time
 }
 
 // byCertificate takes over who the client's certificate names.
@@ -70,6 +75,20 @@ func (s *Server) mustAuthenticate() bool {
 
 // stranger reports whether the client must authenticate before it may ask for anything.
 func (c *conn) stranger() bool { return !c.identity.known && c.server.mustAuthenticate() }
+
+// strangerUntil is when a client that must authenticate has to have done so; zero: it may take its time.
+func (c *conn) strangerUntil() time.Time {
+	if !c.stranger() {
+		return time.Time{}
+	}
+	if c.identity.strange.IsZero() {
+		c.identity.strange = clock.System{}.Now()
+	}
+	return c.identity.strange.Add(c.server.options.StallTimeout)
+}
+
+// saltedAtOnce is how many passwords that PLAIN brings are salted at once: a few milliseconds of a processor each, for whoever asks.
+func saltedAtOnce() int64 { return int64(max(1, runtime.GOMAXPROCS(0)/2)) }
 
 // mayAsk refuses requests that come before or between authentication; the connection ends, as Kafka's does.
 func (c *conn) mayAsk(key int16) error {
@@ -118,7 +137,7 @@ func (s *Server) beginSASLAuthenticate(ctx context.Context, r *request) (finishe
 			i.closing = !i.known
 			return answer{response: a, last: i.closing}
 		}
-		reply, err := r.conn.authenticate(q.SASLAuthBytes)
+		reply, err := r.conn.authenticate(ctx, q.SASLAuthBytes)
 		if err != nil {
 			i.closing = true
 			a.ErrorCode, a.ErrorMessage = kerr.SaslAuthenticationFailed.Code, message(err)
@@ -133,8 +152,8 @@ func (s *Server) beginSASLAuthenticate(ctx context.Context, r *request) (finishe
 }
 
 // beginToken takes in a token that came without a header: the answer has none either, and a failure has no answer.
-func (s *Server) beginToken(r *request) finisher {
-	reply, err := r.conn.authenticate(r.body)
+func (s *Server) beginToken(ctx context.Context, r *request) finisher {
+	reply, err := r.conn.authenticate(ctx, r.body)
 	a := answer{token: reply, bare: true}
 	if err != nil {
 		r.conn.identity.closing = true
@@ -144,8 +163,14 @@ func (s *Server) beginToken(r *request) finisher {
 }
 
 // authenticate steps the exchange; when it has ended well the connection speaks for its user.
-func (c *conn) authenticate(token []byte) (reply []byte, err error) {
+func (c *conn) authenticate(ctx context.Context, token []byte) (reply []byte, err error) {
 	i := &c.identity
+	if i.mechanism == access.Plain {
+		if err := c.server.salting.Acquire(ctx, 1); err != nil {
+			return nil, err
+		}
+		defer c.server.salting.Release(1)
+	}
 	reply, err = i.exchange.Step(token)
 	if err != nil {
 		return nil, err

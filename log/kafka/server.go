@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/miracledb/miracledb/internal/clock"
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/internal/limit"
@@ -81,7 +83,8 @@ type Options struct {
 	InflightBytes limit.Bytes
 	// IdleTimeout closes a connection on which no request came for so long. 0: 10 min (connections.max.idle.ms).
 	IdleTimeout time.Duration
-	// StallTimeout is how long a client may pause in the midst of a TLS handshake or a frame. 0: 30 s.
+	// StallTimeout is how long a client may pause in the midst of a TLS handshake or a frame, and how long one that must authenticate
+	// may take for that. 0: 30 s.
 	StallTimeout time.Duration
 	// Report hears of faults that no client can be told of: a panic that ended a connection. nil: nobody does.
 	Report func(error)
@@ -124,6 +127,7 @@ type Server struct {
 	decoding    *budget // bytes that decoding may take, see decodeFactor
 	sessions    *fetchSessions
 	fetches     *budget // bytes of answers to fetches that were not sent yet
+	salting     *semaphore.Weighted
 	buffers     buffers // for what they read
 	parting     time.Duration
 	// stopping is closed when Serve is told to end: no request is begun any more, and nobody waits for what others may do.
@@ -142,7 +146,8 @@ func Open(ctx context.Context, o Options) (*Server, error) {
 	}
 	o = o.withDefaults()
 	s := &Server{options: o, log: o.Log, access: access.NewStore(o.Log), frames: newBudget(int64(o.InflightBytes)), fetches: newBudget(int64(o.InflightBytes)),
-		decoding: newBudget(decodeFactor * otherRequest), meters: newMeters(), parting: parting, stopping: make(chan struct{})}
+		decoding: newBudget(decodeFactor * otherRequest), salting: semaphore.NewWeighted(saltedAtOnce()), meters: newMeters(), parting: parting,
+		stopping: make(chan struct{})}
 	s.sessions = newFetchSessions(o.Clock)
 	s.mu.conns = map[*conn]struct{}{}
 	var err error

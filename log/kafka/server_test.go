@@ -30,6 +30,12 @@ func serve(t testing.TB, l Log, catalog Catalog, change ...func(*Options)) strin
 
 func serveOn(t testing.TB, listener net.Listener, l Log, catalog Catalog, change ...func(*Options)) string {
 	t.Helper()
+	return serveWith(t, listener, open(t, l, catalog, change...))
+}
+
+// open makes a server that does not serve yet.
+func open(t testing.TB, l Log, catalog Catalog, change ...func(*Options)) *Server {
+	t.Helper()
 	o := Options{Log: l, Catalog: catalog, ClusterID: "test", NodeID: 1, Group: group.Options{MinSession: time.Millisecond},
 		Report: func(err error) { t.Error(err) }}
 	for _, f := range change {
@@ -39,6 +45,11 @@ func serveOn(t testing.TB, listener net.Listener, l Log, catalog Catalog, change
 	if err != nil {
 		t.Fatal(err)
 	}
+	return s
+}
+
+func serveWith(t testing.TB, listener net.Listener, s *Server) string {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() { done <- s.Serve(ctx, listener) }()
