@@ -8,9 +8,9 @@ import (
 )
 
 const (
-	// maxWork bounds one call of Follow, in keywords, fields and branches looked at: half a second or so. Combinations of
-	// combinations multiply, and a level that is transitive looks at all that was ever registered.
-	maxWork = 2_000_000
+	// MaxSteps is the most that a call of Follow may take, in keywords, fields and branches looked at: half a second or so.
+	// Combinations of combinations multiply, and a level that is transitive looks at all that was ever registered.
+	MaxSteps = 2_000_000
 	// pairWork is what remembering a pair counts, so that the memory is bounded too.
 	pairWork = 10
 	// maxNesting bounds the recursion: two cycles of references whose lengths have no common factor lead through all pairs.
@@ -20,11 +20,11 @@ const (
 	maxFaultText = 500
 )
 
-// work is what one call of Follow may still do. err is set once it may do no more.
+// work is what one call of Follow may still do, of so many steps. err is set once it may do no more.
 type work struct {
-	ctx  context.Context
-	left int
-	err  error
+	ctx         context.Context
+	steps, left int
+	err         error
 }
 
 // given stands for the faults that are not looked for, as work.err is set.
@@ -37,7 +37,7 @@ func (w *work) spend(n int) bool {
 	}
 	before := w.left
 	if w.left -= n; w.left < 0 {
-		w.err = errs.New(errs.Limit, "the schemas are too large to compare: it takes more than %d steps", maxWork)
+		w.err = errs.New(errs.Limit, "the schemas are too large to compare: it takes more than %d steps", w.steps)
 	} else if before>>12 != w.left>>12 {
 		w.err = w.ctx.Err()
 	}

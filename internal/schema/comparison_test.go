@@ -92,7 +92,7 @@ func TestComparisonsAreBounded(t *testing.T) {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
 			began := time.Now()
-			faults, err := Follow(t.Context(), Backward, now, []*Schema{old})
+			faults, err := Follow(t.Context(), MaxSteps, Backward, now, []*Schema{old})
 			took := time.Since(began)
 			runtime.ReadMemStats(&after)
 			t.Logf("%v, %d MiB allocated", took, (after.TotalAlloc-before.TotalAlloc)>>20)
@@ -114,7 +114,7 @@ func TestComparisonsAreBounded(t *testing.T) {
 func TestComparisonsCanBeEnded(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := Follow(ctx, Backward, parse(t, JSON, cycle(60)), []*Schema{parse(t, JSON, cycle(61))}); !errors.Is(err, context.Canceled) {
+	if _, err := Follow(ctx, MaxSteps, Backward, parse(t, JSON, cycle(60)), []*Schema{parse(t, JSON, cycle(61))}); !errors.Is(err, context.Canceled) {
 		t.Errorf("a comparison for nobody: %v", err)
 	}
 }
@@ -126,7 +126,7 @@ func TestWrongAssumptionsAreForgotten(t *testing.T) {
 			"properties":{"x":{"anyOf":[{"$ref":"#/definitions/a"},{"properties":{"b":{"$ref":"#/definitions/b"}}}]}}}`
 	}
 	old := parse(t, JSON, strings.Replace(text("string"), `{"anyOf":[{"$ref":"#/definitions/a"},{"properties":{"b":{"$ref":"#/definitions/b"}}}]}`, `{"$ref":"#/definitions/a"}`, 1))
-	faults, err := Follow(t.Context(), Backward, parse(t, JSON, text("integer")), []*Schema{old})
+	faults, err := Follow(t.Context(), MaxSteps, Backward, parse(t, JSON, text("integer")), []*Schema{old})
 	if err != nil || len(faults) == 0 {
 		t.Errorf("a string is read as an integer: %v", err)
 	}
@@ -157,7 +157,7 @@ func FuzzAvroReads(f *testing.F) {
 		if err != nil {
 			return
 		}
-		faults, err := Follow(t.Context(), Backward, r, []*Schema{w})
+		faults, err := Follow(t.Context(), MaxSteps, Backward, r, []*Schema{w})
 		if err != nil {
 			return
 		}

@@ -29,7 +29,8 @@ func (l Level) Known() bool {
 	return false
 }
 
-func (l Level) transitive() bool {
+// Transitive reports whether a schema is compared with all before it.
+func (l Level) Transitive() bool {
 	return l == BackwardTransitive || l == ForwardTransitive || l == FullTransitive
 }
 
@@ -42,15 +43,15 @@ func (l Level) forward() bool {
 }
 
 // Follow tells why next may not come after history (oldest first) at a level; none: it may. Errors: Limit, when that takes
-// more than maxWork; the context's.
-func Follow(ctx context.Context, l Level, next *Schema, history []*Schema) (faults []string, err error) {
+// more than so many steps (MaxSteps), or leads too deep; the context's.
+func Follow(ctx context.Context, steps int, l Level, next *Schema, history []*Schema) (faults []string, err error) {
 	if l == None || len(history) == 0 {
 		return nil, nil
 	}
-	if !l.transitive() {
+	if !l.Transitive() {
 		history = history[len(history)-1:]
 	}
-	w := &work{ctx: ctx, left: maxWork}
+	w := &work{ctx: ctx, steps: steps, left: steps}
 	for i := len(history) - 1; i >= 0 && len(faults) == 0; i-- {
 		if l.backward() {
 			faults = append(faults, why("the new schema cannot read data written with an earlier one", reads(w, next, history[i]))...)

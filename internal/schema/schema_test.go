@@ -60,7 +60,7 @@ func TestReads(t *testing.T) {
 			`{"$ref":"#/definitions/m","definitions":{"m":{"type":"object","properties":{"n":{"$ref":"#/definitions/m"}}}}}`, true},
 		{JSON, `{"not":{"type":"string"}}`, `{"not":{"type":"string"}}`, true}, {JSON, `{}`, `{"not":{"type":"string"}}`, false},
 	} {
-		faults, err := Follow(t.Context(), Backward, parse(t, c.typ, c.now), []*Schema{parse(t, c.typ, c.old)})
+		faults, err := Follow(t.Context(), MaxSteps, Backward, parse(t, c.typ, c.now), []*Schema{parse(t, c.typ, c.old)})
 		if (len(faults) == 0) != c.ok || err != nil {
 			t.Errorf("%s\n  reading what was written with\n%s: %v, want ok=%v", c.now, c.old, faults, c.ok)
 		}
@@ -79,7 +79,7 @@ func TestFollow(t *testing.T) {
 		ok    bool
 	}{{None, three, true}, {Backward, two, true}, {BackwardTransitive, three, false}, {Backward, one, false}, {Forward, three, true},
 		{ForwardTransitive, three, true}, {Full, three, false}, {FullTransitive, two, false}} {
-		if faults, err := Follow(t.Context(), c.level, c.next, []*Schema{one, two}); (len(faults) == 0) != c.ok || err != nil {
+		if faults, err := Follow(t.Context(), MaxSteps, c.level, c.next, []*Schema{one, two}); (len(faults) == 0) != c.ok || err != nil {
 			t.Errorf("%s %s: %v %v", c.level, c.next.Text, faults, err)
 		}
 	}
@@ -121,7 +121,7 @@ func FuzzParse(f *testing.F) {
 			if err != nil || !again.Same(s, false) {
 				t.Fatalf("%s: the text %q of %q is another schema: %v", typ, s.Text, text, err)
 			}
-			if faults, err := Follow(t.Context(), Full, s, []*Schema{again}); typ != JSON && len(faults) > 0 || err != nil {
+			if faults, err := Follow(t.Context(), MaxSteps, Full, s, []*Schema{again}); typ != JSON && len(faults) > 0 || err != nil {
 				t.Fatalf("%s: %q does not read itself: %v %v", typ, text, faults, err)
 			}
 		}

@@ -7,6 +7,7 @@
 //	state.go      the state, a function of the records up to an offset: stepped, without a clock or a log
 //	store.go      reading the topic up to its end; one write after another, each conditional on the offset that was read
 //	register.go   what the operations decide: register, look up, delete, levels and modes
+//	turn.go       how many are at work at once
 //	admission.go  topics that want records with a schema
 //	errors.go     why they refuse, with the codes of the API
 //

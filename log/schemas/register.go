@@ -97,7 +97,7 @@ func (b *basis) same(p *Proposal, x *schema.Schema, deleted bool) *Version {
 }
 
 // follow tells why a schema may not come next.
-func (s *Store) follow(ctx context.Context, b *basis, x *schema.Schema) ([]string, error) {
+func (s *Store) follow(ctx context.Context, w *turn, b *basis, x *schema.Schema) ([]string, error) {
 	var history []*schema.Schema
 	for _, v := range b.versions {
 		if v.Deleted {
@@ -107,11 +107,17 @@ func (s *Store) follow(ctx context.Context, b *basis, x *schema.Schema) ([]strin
 			history = append(history, old)
 		}
 	}
-	return s.compared(ctx, b.level, x, history)
+	return s.compared(ctx, w, b.level, x, history)
 }
 
-func (s *Store) compared(ctx context.Context, l schema.Level, x *schema.Schema, history []*schema.Schema) ([]string, error) {
-	faults, err := s.compare(ctx, l, x, history)
+func (s *Store) compared(ctx context.Context, w *turn, l schema.Level, x *schema.Schema, history []*schema.Schema) ([]string, error) {
+	faults, err := s.compare(ctx, w.steps(), l, x, history)
+	if errs.Is(err, errs.Limit) && w.lane == small {
+		if err := w.move(ctx, large); err != nil {
+			return nil, err
+		}
+		faults, err = s.compare(ctx, w.steps(), l, x, history)
+	}
 	if errs.Is(err, errs.Limit) {
 		return nil, refuse(CodeInvalidSchema, "Whether the schema may follow earlier ones cannot be decided at compatibility level %s: %v", l, err)
 	}
@@ -157,6 +163,11 @@ func (s *Store) register(ctx context.Context, name string, p Proposal) (out *Ver
 	if err := b.takes(name, &p); err != nil {
 		return nil, err
 	}
+	w, err := s.turn(ctx, b, &p)
+	if err != nil {
+		return nil, err
+	}
+	defer w.end()
 	x, err := b.parse(&p)
 	if err != nil {
 		return nil, err
@@ -165,7 +176,7 @@ func (s *Store) register(ctx context.Context, name string, p Proposal) (out *Ver
 		return out, nil
 	}
 	if b.mode != Import {
-		faults, err := s.follow(ctx, b, x)
+		faults, err := s.follow(ctx, w, b, x)
 		if err != nil {
 			return nil, err
 		}
@@ -173,6 +184,7 @@ func (s *Store) register(ctx context.Context, name string, p Proposal) (out *Ver
 			return nil, refuse(CodeIncompatible, "Schema being registered is incompatible with an earlier schema for subject \"%s\", details: %s", name, strings.Join(faults, "; "))
 		}
 	}
+	w.end()
 	err = s.write(ctx, func(st *state) ([]entry, error) {
 		now, err := st.basis(name, &p)
 		if err != nil {
@@ -263,12 +275,17 @@ func (s *Store) Check(ctx context.Context, name string, number int32, p Proposal
 	if err != nil {
 		return nil, err
 	}
+	w, err := s.turn(ctx, b, &p)
+	if err != nil {
+		return nil, err
+	}
+	defer w.end()
 	x, err := b.parse(&p)
 	if err != nil {
 		return nil, err
 	}
 	if number == 0 {
-		return s.follow(ctx, b, x)
+		return s.follow(ctx, w, b, x)
 	}
 	v, err := s.Version(ctx, name, number, false)
 	if err != nil {
@@ -278,7 +295,7 @@ func (s *Store) Check(ctx context.Context, name string, number int32, p Proposal
 	if err != nil {
 		return nil, refuse(CodeInvalidSchema, "Version %d cannot be read: %v", number, err)
 	}
-	return s.compared(ctx, b.level, x, []*schema.Schema{old})
+	return s.compared(ctx, w, b.level, x, []*schema.Schema{old})
 }
 
 // Find gives the version of a subject that has a schema.
@@ -290,6 +307,11 @@ func (s *Store) Find(ctx context.Context, name string, p Proposal, deleted bool)
 	if !slices.ContainsFunc(b.versions, func(v *Version) bool { return deleted || !v.Deleted }) {
 		return nil, refuse(CodeSubjectNotFound, "Subject '%s' not found.", name)
 	}
+	w, err := s.turn(ctx, b, &p)
+	if err != nil {
+		return nil, err
+	}
+	defer w.end()
 	x, err := b.parse(&p)
 	if err != nil {
 		return nil, err

@@ -45,14 +45,14 @@ func hold(s *Store) (begun chan struct{}, letGo func()) {
 	begun, wait, compare := make(chan struct{}), make(chan struct{}), s.compare
 	held := make(chan struct{}, 1)
 	held <- struct{}{}
-	s.compare = func(ctx context.Context, l schema.Level, x *schema.Schema, h []*schema.Schema) ([]string, error) {
+	s.compare = func(ctx context.Context, steps int, l schema.Level, x *schema.Schema, h []*schema.Schema) ([]string, error) {
 		select {
 		case <-held:
 			close(begun)
 			<-wait
 		default:
 		}
-		return compare(ctx, l, x, h)
+		return compare(ctx, steps, l, x, h)
 	}
 	return begun, func() { close(wait) }
 }

@@ -30,7 +30,8 @@ type Store struct {
 	// writing is held from the decision of a write until it is durable: ids and versions are given one after another.
 	writing chan struct{}
 	// compare is schema.Follow: it may take a while, and is never called with a lock held.
-	compare func(context.Context, schema.Level, *schema.Schema, []*schema.Schema) ([]string, error)
+	compare func(ctx context.Context, steps int, l schema.Level, next *schema.Schema, history []*schema.Schema) ([]string, error)
+	lanes   [2]lane
 	mu      struct {
 		sync.RWMutex
 		*state
@@ -41,7 +42,7 @@ type Store struct {
 
 // New makes a store. What the topic holds is read when something is asked.
 func New(o Options) *Store {
-	s := &Store{o: o, writing: make(chan struct{}, 1), compare: schema.Follow}
+	s := &Store{o: o, writing: make(chan struct{}, 1), compare: schema.Follow, lanes: newLanes()}
 	s.mu.state = newState()
 	return s
 }
