@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -183,7 +184,10 @@ func decode(r *http.Request, into any) error {
 		if errors.As(err, &large) {
 			return err
 		}
-		return bad(http.StatusUnprocessableEntity, "the request is not the JSON that is expected: %v", err)
+		if errors.Is(err, io.EOF) { // nothing at all is one that breaks a constraint, not one that cannot be read
+			return bad(http.StatusUnprocessableEntity, "the request has no body")
+		}
+		return bad(http.StatusBadRequest, "the request is not the JSON that is expected: %v", err)
 	}
 	return nil
 }

@@ -8,13 +8,20 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/miracledb/miracledb/internal/errs"
+	"github.com/miracledb/miracledb/internal/limit"
 	"github.com/miracledb/miracledb/internal/schema"
 )
 
-// maxReferences bounds what one schema refers to.
-const maxReferences = 100
+const (
+	// maxReferences bounds what one schema refers to itself; maxReferred and maxReferredText, in bytes, what is referred to in all, as
+	// it is read with every schema that refers to it.
+	maxReferences   = 100
+	maxReferred     = 1000
+	maxReferredText = 8 * int(limit.SchemaText)
+)
 
 // Proposal is a schema that somebody sends.
 type Proposal struct {
@@ -35,6 +42,7 @@ type basis struct {
 	versions []*Version // of the subject, by number, the deleted ones too
 	refs     []Reference
 	uses     []*Content // what refs mean
+	referred int        // bytes of what they lead to, each once
 }
 
 // basis gathers it; the references get their numbers (-1 is the newest version).
@@ -54,7 +62,27 @@ func (s *state) basis(name string, p *Proposal) (*basis, error) {
 		b.refs[i].Version = v.Number
 		b.uses = append(b.uses, v.Content)
 	}
-	return b, nil
+	var err error
+	b.referred, err = referred(b.uses)
+	return b, err
+}
+
+// referred gives the bytes of schemas and of all that they refer to, each once. What is more than a schema may refer to is refused.
+func referred(uses []*Content) (texts int, err error) {
+	seen, left := map[*Content]bool{}, slices.Clone(uses)
+	for len(left) > 0 {
+		c := left[len(left)-1]
+		left = left[:len(left)-1]
+		if c == nil || seen[c] {
+			continue
+		}
+		seen[c] = true
+		if texts += len(c.Text); texts > maxReferredText || len(seen) > maxReferred {
+			return 0, refuse(CodeInvalidSchema, "Invalid schema: its references lead to more than %d schemas, or %d bytes of them", maxReferred, maxReferredText)
+		}
+		left = append(left, c.uses...)
+	}
+	return texts, nil
 }
 
 func (b *basis) equal(o *basis) bool {
@@ -356,7 +384,8 @@ func (s *state) live(name string, deleted bool) []*Version {
 
 // checkSubject refuses names that a registry cannot hold.
 func checkSubject(name string) error {
-	if name == "" || name == "__GLOBAL" || name == "__EMPTY" || len(name) > 1024 || strings.ContainsFunc(name, unicode.IsControl) {
+	if name == "" || name == "__GLOBAL" || name == "__EMPTY" || len(name) > 1024 || strings.ContainsFunc(name, unicode.IsControl) ||
+		!utf8.ValidString(name) { // a record would hold it as another name
 		return refuse(CodeInvalidSubject, "The specified subject '%s' is not a valid subject.", name)
 	}
 	if strings.HasPrefix(name, ":") {

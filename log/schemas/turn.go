@@ -52,10 +52,7 @@ func (s *Store) turn(ctx context.Context, b *basis, p *Proposal) (*turn, error) 
 // texts is how many bytes of schemas are read and compared. Of earlier versions those count that the level looks at; the others are
 // read once, and never again.
 func (b *basis) texts(p *Proposal) int {
-	n := len(p.Text)
-	for _, u := range b.uses {
-		n += len(u.Text)
-	}
+	n := len(p.Text) + b.referred
 	for _, v := range slices.Backward(b.versions) {
 		if !v.Deleted {
 			if n += len(v.Text); !b.level.Transitive() {

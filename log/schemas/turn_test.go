@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/miracledb/miracledb/internal/limit"
 	"github.com/miracledb/miracledb/internal/schema"
 )
 
@@ -62,5 +64,30 @@ func TestLargeSchemasTakeTurns(t *testing.T) {
 				t.Error("places were not given back")
 			}
 		})
+	}
+}
+
+// What references lead to is bounded, by number and by bytes; on however many ways they lead there.
+func TestReferencesAreBounded(t *testing.T) {
+	chain := func(n, ways int, text string) (last *Content) {
+		for range n {
+			last = &Content{Text: text, uses: slices.Repeat([]*Content{last}, ways)}
+		}
+		return last
+	}
+	for name, c := range map[string]struct {
+		uses  []*Content
+		bytes int // -1: refused
+	}{
+		"none":      {nil, 0},
+		"chain":     {[]*Content{chain(maxReferred, 1, "ab")}, 2 * maxReferred},
+		"long":      {[]*Content{chain(maxReferred+1, 1, "ab")}, -1},
+		"fat":       {[]*Content{chain(9, 1, strings.Repeat("x", int(limit.SchemaText)))}, -1},
+		"many ways": {[]*Content{chain(200, 2, "x")}, 200},
+	} {
+		got, err := referred(c.uses)
+		if (err != nil) != (c.bytes < 0) || err == nil && got != c.bytes {
+			t.Errorf("%s: %d bytes, %v", name, got, err)
+		}
 	}
 }
