@@ -2,6 +2,7 @@ package access
 
 import (
 	"encoding/json"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -274,7 +275,17 @@ func (s *Snapshot) May(p Policy, who Principal, host string, op Operation, r Res
 }
 
 func (a *ACL) concerns(who Principal, host string) bool {
-	return (a.Principal == everybody || a.Principal == string(who)) && (a.Host == anywhere || a.Host == host)
+	return (a.Principal == everybody || a.Principal == string(who)) && (a.Host == anywhere || sameHost(a.Host, host))
+}
+
+// sameHost reports whether two texts are one address: of IPv6 there are several.
+func sameHost(a, b string) bool {
+	if a == b || !strings.Contains(a, ":") {
+		return a == b
+	}
+	x, err := netip.ParseAddr(a)
+	y, err2 := netip.ParseAddr(b)
+	return err == nil && err2 == nil && x.Unmap() == y.Unmap()
 }
 
 func (a *ACL) grants(op Operation) bool {

@@ -100,3 +100,19 @@ func TestACLsThatCannotBe(t *testing.T) {
 		}
 	}
 }
+
+// Java writes all of an IPv6 address, Go and people what is left of it: an ACL that denies one means the same.
+func TestHostsAreAddresses(t *testing.T) {
+	for _, c := range []struct {
+		acl, host string
+		same      bool
+	}{
+		{"0:0:0:0:0:0:0:1", "::1", true}, {"::1", "::1", true}, {"2001:DB8::1", "2001:db8:0:0:0:0:0:1", true}, {"::ffff:10.0.0.1", "10.0.0.1", true},
+		{"10.0.0.1", "10.0.0.1", true}, {"*", "::1", true}, {"::2", "::1", false}, {"10.0.0.1", "::1", false}, {"a:b", "::1", false}, {"::1", "a:b", false},
+	} {
+		a := ACL{Principal: "User:ann", Host: c.acl}
+		if got := a.concerns("User:ann", c.host); got != c.same {
+			t.Errorf("an ACL of %s and a client from %s: %v", c.acl, c.host, got)
+		}
+	}
+}
