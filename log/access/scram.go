@@ -63,7 +63,7 @@ func (s *scramServer) end(message string) (final string, ok bool) {
 	unproven := message[:at]
 	proof, err := base64.StdEncoding.DecodeString(message[at+len(",p="):])
 	fields := strings.Split(unproven, ",")
-	// librdkafka before 2.6 writes its own nonce once more before the whole: Kafka asks for the end only, and so do we. All of
+	// librdkafka before 2.6 writes its own nonce once more before the whole, so the end only is asked for. All of
 	// it is under the proof.
 	if err != nil || len(proof) != s.mechanism.hash()().Size() || len(fields) < 2 ||
 		fields[0] != "c="+base64.StdEncoding.EncodeToString([]byte(s.header)) || !strings.HasPrefix(fields[1], "r=") || !strings.HasSuffix(fields[1], s.nonce) {
