@@ -2,6 +2,7 @@ package log
 
 import (
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -78,7 +79,7 @@ var configs = map[string]ConfigDef{
 	"file.delete.delay.ms":                {"60000", ConfigLong, "log.segment.delete.delay.ms", isAtLeast(0)},
 	"flush.messages":                      {"1", ConfigLong, "log.flush.interval.messages", isAtLeast(1)},
 	"flush.ms":                            {"0", ConfigLong, "log.flush.interval.ms", isAtLeast(0)},
-	"index.interval.bytes":                {"4096", ConfigInt, "log.index.interval.bytes", isAtLeast(0)},
+	"index.interval.bytes":                {"4096", ConfigInt, "log.index.interval.bytes", isIntAtLeast(0)},
 	"max.compaction.lag.ms":               {"9223372036854775807", ConfigLong, "log.cleaner.max.compaction.lag.ms", isAtLeast(1)},
 	"max.message.bytes":                   {strconv.FormatInt(int64(limit.RecordBatch), 10), ConfigInt, "message.max.bytes", isMessageSize},
 	"message.timestamp.after.max.ms":      {"9223372036854775807", ConfigLong, "log.message.timestamp.after.max.ms", isAtLeast(0)},
@@ -89,12 +90,12 @@ var configs = map[string]ConfigDef{
 	ConfigKeyIndex:                        {"false", ConfigBoolean, ConfigKeyIndex, isOneOf("true", "false")},
 	"min.cleanable.dirty.ratio":           {"0.5", ConfigDouble, "log.cleaner.min.cleanable.ratio", isRatio},
 	"min.compaction.lag.ms":               {"0", ConfigLong, "log.cleaner.min.compaction.lag.ms", isAtLeast(0)},
-	"min.insync.replicas":                 {"1", ConfigInt, "min.insync.replicas", isAtLeast(1)},
+	"min.insync.replicas":                 {"1", ConfigInt, "min.insync.replicas", isIntAtLeast(1)},
 	"preallocate":                         {"true", ConfigBoolean, "log.preallocate", isOneOf("true", "false")},
-	"retention.bytes":                     {"-1", ConfigLong, "log.retention.bytes", isAtLeast(-1)},
+	"retention.bytes":                     {"-1", ConfigLong, "log.retention.bytes", isAtLeast(math.MinInt64)},
 	"retention.ms":                        {"604800000", ConfigLong, "log.retention.ms", isAtLeast(-1)},
-	"segment.bytes":                       {"268435456", ConfigInt, "log.segment.bytes", isAtLeast(14)},
-	"segment.index.bytes":                 {"10485760", ConfigInt, "log.index.size.max.bytes", isAtLeast(4)},
+	"segment.bytes":                       {"268435456", ConfigInt, "log.segment.bytes", isIntAtLeast(14)},
+	"segment.index.bytes":                 {"10485760", ConfigInt, "log.index.size.max.bytes", isIntAtLeast(4)},
 	"segment.jitter.ms":                   {"0", ConfigLong, "log.roll.jitter.ms", isAtLeast(0)},
 	"segment.ms":                          {"604800000", ConfigLong, "log.roll.ms", isAtLeast(1)},
 	"unclean.leader.election.enable":      {"false", ConfigBoolean, "unclean.leader.election.enable", isOneOf("true", "false")},
@@ -116,19 +117,35 @@ func CheckConfig(config map[string]string) error {
 		if !ok {
 			return errs.New(errs.Invalid, "%w: unknown topic config name: %s", ErrInvalidConfig, name)
 		}
-		if !known.check(config[name]) {
+		if !known.check(known.plain(config[name])) {
 			return errs.New(errs.Invalid, "%w: invalid value %q for topic config %s", ErrInvalidConfig, config[name], name)
 		}
+	}
+	t := Topic{Config: config}
+	if least, most := t.Number("min.compaction.lag.ms"), t.Number("max.compaction.lag.ms"); least > most {
+		return errs.New(errs.Invalid, "%w: topic config min.compaction.lag.ms (%d) is more than max.compaction.lag.ms (%d)", ErrInvalidConfig, least, most)
 	}
 	return nil
 }
 
+// plain is a value as Kafka's ConfigDef reads it: numbers and booleans may stand between spaces, booleans in capitals.
+func (d *ConfigDef) plain(value string) string {
+	switch d.Kind {
+	case ConfigString, ConfigList:
+		return value
+	case ConfigBoolean:
+		return strings.ToLower(strings.TrimSpace(value))
+	}
+	return strings.TrimSpace(value)
+}
+
 // Setting is the value of a topic's setting, its own or the default.
 func (t *Topic) Setting(name string) string {
+	def := configs[name]
 	if value, ok := t.Config[name]; ok {
-		return value
+		return def.plain(value)
 	}
-	return configs[name].Default
+	return def.Default
 }
 
 // Enabled is Setting of a boolean.
@@ -168,6 +185,13 @@ func isAtLeast(least int64) func(string) bool {
 	}
 }
 
+func isIntAtLeast(least int64) func(string) bool {
+	return func(v string) bool {
+		n, err := strconv.ParseInt(v, 10, 32)
+		return err == nil && n >= least
+	}
+}
+
 // isMessageSize keeps a batch under what one request frame holds.
 func isMessageSize(v string) bool {
 	n, err := strconv.ParseInt(v, 10, 64)
@@ -180,8 +204,11 @@ func isRatio(v string) bool {
 }
 
 func isPolicy(v string) bool {
-	for _, p := range strings.Split(v, ",") {
-		if p = strings.TrimSpace(p); p != "delete" && p != "compact" && p != "" {
+	if strings.TrimSpace(v) == "" {
+		return true
+	}
+	for p := range strings.SplitSeq(v, ",") {
+		if p = strings.TrimSpace(p); p != "delete" && p != "compact" {
 			return false
 		}
 	}

@@ -3,6 +3,7 @@ package kafka
 import (
 	"math"
 	"strconv"
+	"strings"
 
 	"github.com/miracledb/miracledb/log"
 )
@@ -20,7 +21,7 @@ func topicSettings(topic *log.Topic) settings {
 		return s
 	}
 	number := func(name string, otherwise int64) int64 {
-		if n, err := strconv.ParseInt(config[name], 10, 64); err == nil && n != math.MaxInt64 {
+		if n, err := strconv.ParseInt(strings.TrimSpace(config[name]), 10, 64); err == nil && n != math.MaxInt64 {
 			return n
 		}
 		return otherwise
