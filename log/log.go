@@ -178,10 +178,11 @@ type Log interface {
 	// Bounds gives the limits of a partition.
 	Bounds(p Partition) (Bounds, error)
 
-	// Aborted lists the aborted transactions with records from offset from to before to: readers of committed records leave
-	// those out. It is asked after Bounds, with to no higher than Stable, and before what it is asked for is read: compaction
-	// takes the records out, and then their transactions are forgotten.
-	Aborted(p Partition, from, to int64) []AbortedTxn
+	// Aborted lists the aborted transactions with records from offset from to before upTo, by their markers: readers of committed
+	// records leave those out. upTo is to, or lower, and above from, where there are many: who reads on asks again from there. It
+	// is asked after Bounds, with to no higher than Stable, and before what it is asked for is read: compaction takes the records
+	// out, and then their transactions are forgotten. Errors: Corrupt, Unavailable.
+	Aborted(p Partition, from, to int64) (txns []AbortedTxn, upTo int64, err error)
 
 	// OffsetForTime gives the first offset whose record has a timestamp at or after ms (Unix milliseconds) and that
 	// timestamp; -1, -1 when there is none.

@@ -55,6 +55,7 @@ type checked struct {
 	Partitions     int      `json:"partitions"`
 	Bytes          int64    `json:"bytes"`
 	JournalEntries int      `json:"journal_entries"`
+	Aborted        int      `json:"aborted_transactions"`
 	Faults         []string `json:"faults"`
 }
 
@@ -62,8 +63,8 @@ func newLogCheck() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Read every byte of the log and report damage with its place",
-		Long: `check reads journal, segments and commit index, compares checksums and what each says of the others, and changes
-nothing. Damage makes the exit status 1. No server may use the directory.`,
+		Long: `check reads journal, segments, their aborted transactions and commit index, compares checksums and what each says of
+the others, and changes nothing. Damage makes the exit status 1. No server may use the directory.`,
 		Example: "  miracledb log check --data /var/lib/miracledb",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -85,7 +86,7 @@ nothing. Damage makes the exit status 1. No server may use the directory.`,
 }
 
 func report(cmd *cobra.Command, dir string, r *broker.Report) error {
-	out := checked{End: r.End.String(), Appends: r.Appends, Partitions: r.Partitions, Bytes: r.Bytes, JournalEntries: r.JournalEntries, Faults: []string{}}
+	out := checked{End: r.End.String(), Appends: r.Appends, Partitions: r.Partitions, Bytes: r.Bytes, JournalEntries: r.JournalEntries, Aborted: r.Aborted, Faults: []string{}}
 	for _, f := range r.Faults {
 		out.Faults = append(out.Faults, f.Error())
 	}

@@ -15,7 +15,7 @@ const module = "github.com/miracledb/miracledb/"
 var rows = [][]string{
 	{"internal/errs", "internal/limit", "internal/clock", "internal/vfs", "internal/certs", "internal/testenv/...", "internal/tidy"},
 	{"internal/schema", "internal/row", "internal/row/...", "internal/delta"},
-	{"log", "log/record", "log/topics", "log/admission", "log/segment", "log/journal", "log/commits", "log/keys", "log/broker", "log/broker/brokertest", "log/external", "log/logtest", "log/anomaly", "log/group", "log/access", "log/schemas", "log/kafka", "log/kafka/ecosystem"},
+	{"log", "log/record", "log/topics", "log/admission", "log/aborted", "log/segment", "log/journal", "log/commits", "log/keys", "log/broker", "log/broker/brokertest", "log/external", "log/logtest", "log/anomaly", "log/group", "log/access", "log/schemas", "log/kafka", "log/kafka/ecosystem"},
 	{"processors", "processors/state", "processors/op", "processors/circuit"},
 	{"views", "views/catalog", "views/heap", "views/columnar", "views/version", "views/viewstest"},
 	{"sql", "sql/parse", "sql/expr", "sql/plan", "sql/ingest", "sql/ivm/vector", "sql/ivm", "sql/exec", "sql/txn", "sql/duck/...", "sql/pgcatalog", "sql/session", "sql/pgwire"},

@@ -209,47 +209,45 @@ func (x *Index) State() State {
 }
 
 // Retired are files that an Index has given up: they may go once no snapshot names them.
-type Retired struct {
-	fs    vfs.FS
-	names []string
+type Retired []retired
+
+type retired struct {
+	fs   vfs.FS
+	name string
 }
 
 // Remove deletes the files.
 func (r Retired) Remove() error {
-	for _, name := range r.names {
-		if err := r.fs.Remove(name); err != nil && !errors.Is(err, iofs.ErrNotExist) {
+	for _, f := range r {
+		if err := f.fs.Remove(f.name); err != nil && !errors.Is(err, iofs.ErrNotExist) {
 			return fmt.Errorf("aborted transactions: remove: %w", err)
 		}
 	}
 	return nil
 }
 
-// Forget lets the transactions go that ended below an offset, and gives up the files that hold no others.
-func (x *Index) Forget(below int64) (Retired, error) {
-	gone := Retired{fs: x.opts.FS}
+// Forget lets the transactions go that ended below an offset, and gives up the files that hold no others. One that cannot be
+// read stays until all behind it is forgotten.
+func (x *Index) Forget(below int64) (gone Retired) {
 	if below <= x.mu.forgotten {
-		return gone, nil
+		return nil
 	}
 	n := 0
-	for ; n < len(x.mu.files); n++ {
-		last, err := x.lastOf(n)
-		if err != nil {
-			return gone, err
-		}
-		if last >= below {
-			break
+	for i := range x.mu.files {
+		if last, err := x.lastOf(i); err == nil && last < below {
+			n = i + 1
 		}
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.mu.forgotten = below
 	for _, f := range x.mu.files[:n] {
-		gone.names = append(gone.names, f.name)
+		gone = append(gone, retired{x.opts.FS, f.name})
 		_ = f.close() // nothing of it is needed
 	}
 	x.dirty = slices.DeleteFunc(x.dirty, func(f *file) bool { return slices.Contains(x.mu.files[:n], f) })
 	x.mu.files = slices.Clone(x.mu.files[n:])
-	return gone, nil
+	return gone
 }
 
 // lastOf gives a marker that no transaction of the i-th file ended behind: its last, or the first of the next file.
@@ -261,7 +259,8 @@ func (x *Index) lastOf(i int) (int64, error) {
 	case i+1 < len(x.mu.files):
 		return x.mu.files[i+1].state.First, nil
 	}
-	txns, err := x.stride(f, int((f.state.Slots-1)/stride))
+	var r strideReader
+	txns, err := r.read(x, f, int((f.state.Slots-1)/stride))
 	if err != nil {
 		return 0, err
 	}

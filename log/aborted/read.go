@@ -3,11 +3,14 @@ package aborted
 import (
 	"math"
 	"sort"
+	"sync"
 
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/internal/vfs"
 	"github.com/miracledb/miracledb/log"
 )
+
+var strideReaders = sync.Pool{New: func() any { return new(strideReader) }}
 
 // Query gathers the transactions with records from an offset to before another. It is told of them in the order of their
 // markers: by an Index, and after that by who has newer ones.
@@ -47,9 +50,11 @@ func (x *Index) Collect(q *Query, before int64) error {
 		return errs.New(errs.NotFound, "aborted transactions %s: closed", x.opts.Dir)
 	}
 	q.from = max(q.from, x.mu.forgotten)
+	r := strideReaders.Get().(*strideReader)
+	defer strideReaders.Put(r)
 	i := sort.Search(len(x.mu.files), func(i int) bool { return x.mu.files[i].state.First >= q.from })
 	for i = max(i-1, 0); i < len(x.mu.files); i++ {
-		if more, err := x.collect(x.mu.files[i], q, before); err != nil || !more {
+		if more, err := x.collect(x.mu.files[i], r, q, before); err != nil || !more {
 			return err
 		}
 	}
@@ -57,8 +62,8 @@ func (x *Index) Collect(q *Query, before int64) error {
 }
 
 // collect tells q of the transactions in one file: of those strides that may concern it.
-func (x *Index) collect(f *file, q *Query, before int64) (more bool, err error) {
-	fences, err := x.fences(f)
+func (x *Index) collect(f *file, r *strideReader, q *Query, before int64) (more bool, err error) {
+	fences, err := x.fences(f, r)
 	if err != nil {
 		return false, err
 	}
@@ -69,7 +74,7 @@ func (x *Index) collect(f *file, q *Query, before int64) (more bool, err error) 
 			}
 			continue
 		}
-		txns, err := x.stride(f, at)
+		txns, err := r.read(x, f, at)
 		if err != nil {
 			return false, err
 		}
@@ -83,12 +88,12 @@ func (x *Index) collect(f *file, q *Query, before int64) (more bool, err error) 
 }
 
 // fences checks the header of a file and gives the fences of its whole strides, made as far as that has not been done.
-func (x *Index) fences(f *file) ([]fence, error) {
+func (x *Index) fences(f *file, r *strideReader) ([]fence, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !f.checked {
-		p, err := x.read(f, 0, headerSize)
-		if err != nil {
+		p := make([]byte, headerSize)
+		if err := x.read(f, p, 0); err != nil {
 			return nil, err
 		}
 		if !validHeader(p, f.state.First) {
@@ -97,7 +102,7 @@ func (x *Index) fences(f *file) ([]fence, error) {
 		f.checked = true
 	}
 	for at := len(f.fences); int64(at+1)*stride <= f.state.Slots; at++ {
-		txns, err := x.stride(f, at)
+		txns, err := r.read(x, f, at)
 		if err != nil {
 			return nil, err
 		}
@@ -111,15 +116,21 @@ func (x *Index) fences(f *file) ([]fence, error) {
 	return f.fences, nil
 }
 
-// stride reads the slots of one stride.
-func (x *Index) stride(f *file, at int) ([]Txn, error) {
+// strideReader reads strides, each into the memory of the one before.
+type strideReader struct {
+	bytes [stride * SlotSize]byte
+	txns  [stride]Txn
+}
+
+// read gives the slots of one stride.
+func (r *strideReader) read(x *Index, f *file, at int) ([]Txn, error) {
 	first := int64(at) * stride
 	place := headerSize + first*SlotSize
-	p, err := x.read(f, place, min(stride, f.state.Slots-first)*SlotSize)
-	if err != nil {
+	p := r.bytes[:min(stride, f.state.Slots-first)*SlotSize]
+	if err := x.read(f, p, place); err != nil {
 		return nil, err
 	}
-	txns := make([]Txn, 0, len(p)/SlotSize)
+	txns := r.txns[:0]
 	for after := f.state.First; len(p) > 0; p = p[SlotSize:] {
 		t, err := decodeSlot(p, after)
 		if err != nil {
@@ -132,22 +143,21 @@ func (x *Index) stride(f *file, at int) ([]Txn, error) {
 	return txns, nil
 }
 
-func (x *Index) read(f *file, at, n int64) ([]byte, error) {
-	p := make([]byte, n)
+func (x *Index) read(f *file, p []byte, at int64) error {
 	data, err := f.opened(x.opts.FS)
 	if err == nil {
 		var got int
-		if got, err = data.ReadAt(p, at); int64(got) == n {
+		if got, err = data.ReadAt(p, at); got == len(p) {
 			err = nil
 		}
 	}
 	switch {
 	case vfs.Scarce(err):
-		return nil, errs.New(errs.Unavailable, "aborted transactions %s: %w", f.name, err)
+		return errs.New(errs.Unavailable, "aborted transactions %s: %w", f.name, err)
 	case err != nil:
-		return nil, f.damage(at, at+n, err)
+		return f.damage(at, at+int64(len(p)), err)
 	}
-	return p, nil
+	return nil
 }
 
 func (f *file) damage(from, to int64, err error) error {
@@ -158,14 +168,15 @@ func (f *file) damage(from, to int64, err error) error {
 func (x *Index) Check(found func(error), visit func(Txn)) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
+	var r strideReader
 	last := int64(math.MinInt64)
 	for _, f := range x.mu.files {
-		if _, err := x.fences(f); err != nil {
+		if _, err := x.fences(f, &r); err != nil {
 			found(err)
 			continue
 		}
 		for at := 0; int64(at)*stride < f.state.Slots; at++ {
-			txns, err := x.stride(f, at)
+			txns, err := r.read(x, f, at)
 			if err != nil {
 				found(err)
 				break

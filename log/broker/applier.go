@@ -11,6 +11,7 @@ import (
 
 	"github.com/miracledb/miracledb/internal/vfs"
 	"github.com/miracledb/miracledb/log"
+	"github.com/miracledb/miracledb/log/aborted"
 	"github.com/miracledb/miracledb/log/commits"
 	"github.com/miracledb/miracledb/log/journal"
 	"github.com/miracledb/miracledb/log/keys"
@@ -51,7 +52,7 @@ type applier struct {
 
 	// Of the applying goroutine:
 	stores   map[log.Partition]*segment.Store
-	touched  map[*segment.Store]bool
+	touched  map[log.Partition]*segment.Store
 	newDirs  bool
 	number   uint64        // of the last snapshot
 	appended uint64        // sequence up to which entries were handed to stores and index
@@ -62,8 +63,9 @@ type applier struct {
 	rollsOf  uint64 // state.changes at which rolls was made
 	finishAt func() *checkpoint
 	// Files given up, no longer named by the next snapshot:
-	given   segment.Retired
-	thinned []commits.Retired
+	given     segment.Retired
+	thinned   []commits.Retired
+	forgotten aborted.Retired
 	// removals counts the times that segments were given up or written anew.
 	removals atomic.Uint64
 
@@ -323,7 +325,7 @@ func (a *applier) applyOne(t *tailEntry) error {
 		if err != nil {
 			return err
 		}
-		a.touched[store] = true
+		a.touched[pb.Partition] = store
 		roll := a.rolls[pb.Partition.Topic]
 		place, err := store.Append(segment.Batch{
 			Bytes: pb.Batch, Base: pb.BaseOffset, Records: pb.Records,
@@ -363,8 +365,11 @@ func (a *applier) flush() error {
 			return err
 		}
 	}
-	for store := range a.touched {
+	for p, store := range a.touched {
 		if err := store.Flush(); err != nil {
+			return err
+		}
+		if err := a.keepAborted(p, store); err != nil {
 			return err
 		}
 	}
@@ -372,16 +377,12 @@ func (a *applier) flush() error {
 	return a.commits.Flush()
 }
 
-func (a *applier) partitionDir(p log.Partition) string {
-	return a.opts.FS.PathJoin(a.dirs.partitions, fmt.Sprintf("%s-%d", p.Topic, p.Index))
-}
-
 // store gives the partition's segments, made at its first batch.
 func (a *applier) store(p log.Partition) (*segment.Store, error) {
 	if s := a.stores[p]; s != nil {
 		return s, nil
 	}
-	s, err := segment.Open(segment.Options{FS: a.opts.FS, Dir: a.partitionDir(p), SegmentSize: a.opts.SegmentSize}, segment.State{})
+	s, err := segment.Open(a.opts.segments(a.dirs, p), segment.State{})
 	if err != nil {
 		return nil, err
 	}
@@ -402,6 +403,7 @@ func (a *applier) adopt(p log.Partition, s *segment.Store) {
 func (a *applier) save(c *checkpoint) error {
 	gone := a.purgeable(c)
 	a.given = append(a.given, a.retire()...)
+	a.forgetAborted()
 	for p, store := range a.stores {
 		if !gone[p.Topic] && store.Dirty() {
 			if err := store.Sync(); err != nil {
@@ -446,6 +448,10 @@ func (a *applier) save(c *checkpoint) error {
 		}
 	}
 	a.thinned = nil
+	if err := a.forgotten.Remove(); err != nil {
+		return err
+	}
+	a.forgotten = nil
 	return a.purge(gone)
 }
 

@@ -1,13 +1,15 @@
 package broker
 
 import (
-	"fmt"
+	"slices"
 
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/log"
+	"github.com/miracledb/miracledb/log/aborted"
 	"github.com/miracledb/miracledb/log/commits"
 	"github.com/miracledb/miracledb/log/journal"
 	"github.com/miracledb/miracledb/log/keys"
+	"github.com/miracledb/miracledb/log/record"
 	"github.com/miracledb/miracledb/log/segment"
 )
 
@@ -21,6 +23,8 @@ type Report struct {
 	Bytes      int64
 	// JournalEntries is how many entries recovery would replay.
 	JournalEntries int
+	// Aborted is how many aborted transactions are remembered.
+	Aborted int
 	// Faults are errs.Corrupt errors, each with its file and the range of bytes.
 	Faults []error
 }
@@ -72,8 +76,7 @@ func (r *Report) check(opts Options, dirs directories) {
 func (r *Report) checkSegments(opts Options, dirs directories, snap *snapshot) map[log.Partition]*segment.Store {
 	stores := map[log.Partition]*segment.Store{}
 	for p, st := range snap.segments {
-		dir := opts.FS.PathJoin(dirs.partitions, fmt.Sprintf("%s-%d", p.Topic, p.Index))
-		store, err := segment.Open(segment.Options{FS: opts.FS, Dir: dir}, st)
+		store, err := segment.Open(opts.segments(dirs, p), st)
 		if err != nil {
 			r.fault(err)
 			continue
@@ -83,9 +86,31 @@ func (r *Report) checkSegments(opts Options, dirs directories, snap *snapshot) m
 		for _, one := range st.Segments {
 			r.Bytes += one.Size
 		}
-		store.Check(r.fault)
+		r.checkStore(store, p)
 	}
 	return stores
+}
+
+// checkStore reads all of a partition, and looks for each marker that aborts a transaction among the aborted transactions. Those
+// before the oldest of these may have been forgotten.
+func (r *Report) checkStore(store *segment.Store, p log.Partition) {
+	var ends []int64
+	store.Aborted().Check(r.fault, func(t aborted.Txn) {
+		r.Aborted++
+		ends = append(ends, t.Last)
+	})
+	whole := len(r.Faults) == 0
+	store.Check(r.fault, func(b record.Batch) {
+		if !whole || len(ends) == 0 || b.BaseOffset < ends[0] {
+			return
+		}
+		if _, commit, ok := record.Marker(b, p); !ok || commit {
+			return
+		}
+		if _, found := slices.BinarySearch(ends, b.BaseOffset); !found {
+			r.fault(errs.New(errs.Corrupt, "%s partition %d: the transaction that offset %d aborts is not among the aborted ones", p.Topic, p.Index, b.BaseOffset))
+		}
+	})
 }
 
 // checkCommits compares the index of appends with what the segments hold.

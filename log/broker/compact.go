@@ -69,7 +69,7 @@ func (c *cleaner) compactPartition(ctx context.Context, t *log.Topic, p log.Part
 	if !r.choose(infos, cleaned, c.broker.kept(), bounds.Stable) {
 		return nil
 	}
-	r.aborted, r.observed = record.AbortedOf(c.broker.Aborted(p, 0, r.upTo)), map[int64]bool{}
+	r.aborted, r.observed = record.NewAbortedCursor(c.broker, p, r.upTo), map[int64]bool{}
 	r.producers, r.fences = c.broker.durable.lastWrites(p), map[int64]lastWrite{}
 	for id, f := range c.fences[p] {
 		r.fence(id, f)
@@ -163,7 +163,7 @@ type round struct {
 	fences    map[int64]lastWrite // those of them that are markers
 	it        record.Iterator
 
-	aborted  record.Aborted
+	aborted  *record.AbortedCursor
 	observed map[int64]bool // producers with records left of the transaction that the next marker ends
 }
 
@@ -203,8 +203,11 @@ func (r *round) collect(ctx context.Context) error {
 				return err
 			}
 			r.meet(&b)
-			if full || b.LastOffset() < r.cleaned || b.Control() || r.aborted.HasBatch(&b) {
+			if full || b.LastOffset() < r.cleaned || b.Control() {
 				return nil
+			}
+			if aborted, err := r.aborted.HasBatch(&b); err != nil || aborted {
+				return err
 			}
 			if !r.fits(b) {
 				full, r.upTo = true, b.BaseOffset
@@ -282,7 +285,11 @@ func (r *round) edit(b record.Batch) ([]byte, error) {
 	r.meet(&b)
 	horizon, stamped := b.DeleteHorizon()
 	expired := stamped && r.now.UnixMilli() >= horizon
-	aborted, tombstones := r.aborted.HasBatch(&b), false
+	tombstones := false
+	aborted, err := r.aborted.HasBatch(&b)
+	if err != nil {
+		return nil, err
+	}
 	if b.Control() {
 		tombstones = !r.observed[b.ProducerID] // nothing is left of the transaction: its marker may go one day
 		expired = expired && tombstones
@@ -294,7 +301,6 @@ func (r *round) edit(b record.Batch) ([]byte, error) {
 		return rec.Key == nil || rec.Offset < r.newest(rec.Key) || rec.Value == nil && expired
 	}
 	if r.rows != nil && !aborted && !b.Control() {
-		var err error
 		if drops, err = r.rows.drops(b, expired); drops == nil {
 			return b.Bytes, err
 		}

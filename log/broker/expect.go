@@ -155,8 +155,10 @@ type keyPlace struct {
 type pending struct {
 	index   *keyIndex
 	applied func() uint64 // sequence up to which the index has everything
-	entries map[keyPlace][]keys.Entry
-	order   []pendingKey
+	// hasAborted looks among the aborted transactions that are durable; the sequencer's state has the others.
+	hasAborted func(p log.Partition, producer, offset int64) (bool, error)
+	entries    map[keyPlace][]keys.Entry
+	order      []pendingKey
 }
 
 type pendingKey struct {
@@ -244,6 +246,11 @@ func (n *pending) newest(s *state, place keyPlace, producer int64) (offset int64
 		case ps.hasAborted(e):
 			continue
 		}
+		if aborted, err := n.hasAborted(place.partition, e.Producer, e.Offset); err != nil {
+			return 0, false, err
+		} else if aborted {
+			continue
+		}
 		if first, ongoing := ps.open[e.Producer]; ongoing && e.Offset >= first {
 			open = e.Producer != producer
 		}
@@ -275,12 +282,13 @@ func newestFirst(pending []keys.Entry, index iter.Seq2[keys.Entry, error]) iter.
 	}
 }
 
+// hasAborted looks among the aborted transactions that the state holds.
 func (p *partitionState) hasAborted(e keys.Entry) bool {
 	if e.Producer < 0 {
 		return false
 	}
-	for i := len(p.aborted) - 1; i >= 0 && p.aborted[i].last >= e.Offset; i-- {
-		if a := p.aborted[i]; a.producer == e.Producer && a.first <= e.Offset {
+	for i := len(p.aborted) - 1; i >= 0 && p.aborted[i].Last >= e.Offset; i-- {
+		if a := p.aborted[i]; a.Producer == e.Producer && a.First <= e.Offset {
 			return true
 		}
 	}

@@ -293,6 +293,9 @@ func TestBitRot(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if _, err := abortMany(b, log.Partition{Topic: topic.ID}, 10, "aborted"); err != nil {
+		t.Fatal(err)
+	}
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -326,7 +329,7 @@ func TestBitRot(t *testing.T) {
 		}
 		return nil
 	})
-	for _, ext := range []string{".log", ".index", ".commits", ".state"} {
+	for _, ext := range []string{".log", ".index", ".commits", ".state", ".aborted"} {
 		if kinds[ext] == 0 {
 			t.Errorf("no %s file was damaged", ext)
 		}

@@ -12,22 +12,34 @@ import (
 // reading (log.Log.Aborted is asked before).
 func (c *cleaner) forget(ctx context.Context) error {
 	b := c.broker
+	var forgets []abortedForgotten
 	cleaned := b.applier.cleanedTo()
-	return b.change(ctx, func(s *state) (events []event, err error) {
-		for p, one := range cleaned {
-			ps := s.partitions[p]
-			if ps == nil || len(ps.aborted) == 0 {
-				continue
-			}
-			if _, present := b.keys.get(p); present != one.keys {
-				continue // one that is built since then may have them from the tail
-			}
-			if below := min(one.below, b.durable.tailBegin(p)); ps.aborted[0].last < below {
-				events = append(events, abortedForgotten{p, below})
+	for p, one := range cleaned {
+		below := min(one.below, b.durable.tailBegin(p))
+		known, _, err := b.durable.abortedIn(p, 0, below, 1)
+		if err != nil {
+			return err
+		}
+		if len(known) > 0 && known[0].Last < below {
+			forgets = append(forgets, abortedForgotten{p, below})
+		}
+	}
+	if len(forgets) == 0 {
+		return nil
+	}
+	err := b.change(ctx, func(s *state) (events []event, err error) {
+		for _, f := range forgets {
+			// A key index that is built since then may have their records from the tail.
+			if _, present := b.keys.get(f.partition); s.partitions[f.partition] != nil && present == cleaned[f.partition].keys {
+				events = append(events, f)
 			}
 		}
 		return events, nil
 	})
+	if err == nil {
+		b.requestCheckpoint() // with which they leave the disk
+	}
+	return err
 }
 
 // tailBegin is the offset of the first record of a partition that readers get from memory; the next one when there is none.

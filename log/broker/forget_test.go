@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"sync"
@@ -31,7 +32,10 @@ func readCommitted(b *Broker, p log.Partition, pause func()) (records int, err e
 	var it record.Iterator
 	for at := bounds.Start; at < bounds.Stable; {
 		pause()
-		aborted := b.Aborted(p, at, bounds.Stable)
+		aborted, upTo, err := b.Aborted(p, at, bounds.Stable)
+		if err != nil {
+			return 0, err
+		}
 		pause()
 		data, err := b.Read(context.Background(), p, at, log.ReadLimit{MaxBytes: 64 << 10})
 		if err != nil {
@@ -43,8 +47,12 @@ func readCommitted(b *Broker, p log.Partition, pause func()) (records int, err e
 			if err != nil {
 				return 0, err
 			}
+			if batch.BaseOffset >= upTo {
+				at = batch.BaseOffset
+				break
+			}
 			at, data = batch.LastOffset()+1, rest
-			if batch.Control() || batch.BaseOffset >= bounds.Stable {
+			if batch.Control() {
 				continue
 			}
 			left := false
@@ -104,9 +112,16 @@ func newForgetting(t *testing.T, opts Options, keyed bool, transactions int) *fo
 }
 
 func (f *forgetting) remembered() int {
-	f.b.durable.mu.RLock()
-	defer f.b.durable.mu.RUnlock()
-	return len(f.b.durable.mu.state.partitions[f.p].aborted)
+	f.Helper()
+	aborted, err := record.AllAborted(f.b, f.p, 0, math.MaxInt64)
+	if err != nil {
+		f.Fatal(err)
+	}
+	n := 0
+	for _, of := range aborted {
+		n += len(of)
+	}
+	return n
 }
 
 // meets fails when a reader of committed records, or who asks the key index, meets a record of an aborted transaction.

@@ -277,7 +277,10 @@ func (b *Broker) trimKeys(ctx context.Context) {
 		if !known {
 			continue
 		}
-		aborted := record.AbortedOf(b.Aborted(p, 0, bounds.Clean))
+		aborted, err := record.AllAborted(b, p, 0, bounds.Clean)
+		if err != nil {
+			continue
+		}
 		took := func(e keys.Entry) bool { return !aborted.Has(e.Producer, e.Offset) }
 		if x.Trim(p, bounds.Start, bounds.Clean, rows == nil, took, ctx.Err) == nil { // else again with the next tick
 			one.mark = keys.Mark{Start: bounds.Start, Clean: bounds.Clean}
@@ -333,7 +336,17 @@ func (b *Broker) KeyOffsets(ctx context.Context, p log.Partition, key []byte, be
 	if err != nil {
 		return nil, err
 	}
-	name := keys.NameOf(key)
+	for {
+		forgotten := b.durable.forgotten(p)
+		found, err := b.keyOffsets(x, p, keys.NameOf(key), below, n)
+		// What tells that records were aborted is given up after their entries: once more when that came in between.
+		if err != nil || b.durable.forgotten(p) == forgotten {
+			return found, err
+		}
+	}
+}
+
+func (b *Broker) keyOffsets(x *keys.Index, p log.Partition, name keys.Name, below int64, n int) (found []int64, err error) {
 	bounds, err := b.Bounds(p)
 	if err != nil {
 		return nil, err
@@ -341,20 +354,25 @@ func (b *Broker) KeyOffsets(ctx context.Context, p log.Partition, key []byte, be
 	if below < 0 || below > bounds.Stable {
 		below = bounds.Stable
 	}
-	// Before their entries are read, as log.Log wants it; what is pending comes before the index, where it goes.
-	aborted := record.AbortedOf(b.Aborted(p, 0, below))
+	// What is pending comes before the index, where it goes.
 	pending := b.sequence.pendingKeys(p, name)
-	var out []int64
 	for e, err := range newestFirst(pending, x.Newest(p, name, below)) {
 		if err != nil {
 			return nil, err
 		}
-		if e.Offset < bounds.Start || len(out) == n {
+		if e.Offset < bounds.Start || len(found) == n {
 			break
 		}
-		if e.Offset < below && !aborted.Has(e.Producer, e.Offset) {
-			out, below = append(out, e.Offset), e.Offset
+		if e.Offset >= below {
+			continue
+		}
+		aborted, err := b.durable.hasAborted(p, e.Producer, e.Offset)
+		if err != nil {
+			return nil, err
+		}
+		if !aborted {
+			found, below = append(found, e.Offset), e.Offset
 		}
 	}
-	return out, nil
+	return found, nil
 }

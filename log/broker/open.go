@@ -83,6 +83,7 @@ func recoverLog(opts Options, dirs directories) (_ *Broker, err error) {
 		return nil, err
 	}
 	b.sequence = newSequencer(b.durable.mu.state.clone(), opts.Clock, b.keys, b.durable.appliedTo)
+	b.sequence.mu.pending.hasAborted = b.durable.hasAborted
 	return b, nil
 }
 
@@ -116,7 +117,7 @@ func assemble(opts Options, dirs directories, s *state, held map[string]log.Posi
 	b.keys = newKeyIndex(opts.FS, dirs.keys)
 	b.applier = &applier{
 		opts: opts, dirs: dirs, durable: b.durable, budget: b.budget, pins: b.pins,
-		wake: make(chan struct{}, 1), stores: map[log.Partition]*segment.Store{}, touched: map[*segment.Store]bool{},
+		wake: make(chan struct{}, 1), stores: map[log.Partition]*segment.Store{}, touched: map[log.Partition]*segment.Store{},
 		appended: s.sequence, finishAt: b.cut, kept: b.kept, keys: b.keys,
 	}
 	b.cleaner = &cleaner{broker: b, every: opts.CleanInterval, clock: opts.Clock, damaged: map[log.Partition]bool{}, fences: map[log.Partition]map[int64]lastWrite{}}
@@ -135,8 +136,7 @@ func (b *Broker) openFiles(snap *snapshot) (err error) {
 	}
 	b.applier.commits = b.commits
 	for p, st := range snap.segments {
-		dir := b.applier.partitionDir(p)
-		store, err := segment.Open(segment.Options{FS: b.opts.FS, Dir: dir, SegmentSize: b.opts.SegmentSize}, st)
+		store, err := segment.Open(b.opts.segments(b.dirs, p), st)
 		if err != nil {
 			return err
 		}
@@ -145,6 +145,7 @@ func (b *Broker) openFiles(snap *snapshot) (err error) {
 			return err
 		}
 	}
+	b.applier.touchAborted()
 	if b.keys.exists() {
 		if err := b.keys.open(); err != nil {
 			return err

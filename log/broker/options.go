@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/miracledb/miracledb/internal/clock"
@@ -11,6 +12,7 @@ import (
 	"github.com/miracledb/miracledb/internal/vfs"
 	"github.com/miracledb/miracledb/log"
 	"github.com/miracledb/miracledb/log/commits"
+	"github.com/miracledb/miracledb/log/segment"
 )
 
 // Options configure a Broker. All but Dir have defaults.
@@ -37,7 +39,7 @@ type Options struct {
 	// goroutine may call it. Default: nothing is compacted, since whoever does not know of tables would compact theirs wrongly.
 	Rows func(context.Context, log.Topic) (log.Rows, bool)
 
-	slotsPerFile int // of the commit index, for tests
+	slotsPerFile int // of the commit index and of aborted transactions, for tests
 	roundKeys    int // of one round of compaction; default compactKeys
 }
 
@@ -47,6 +49,12 @@ func ByKey(context.Context, log.Topic) (log.Rows, bool) { return nil, true }
 // commits are the options of the commit index.
 func (o Options) commits(dirs directories) commits.Options {
 	return commits.Options{FS: o.FS, Dir: dirs.commits, SlotsPerFile: o.slotsPerFile}
+}
+
+// segments are the options of a partition's segments.
+func (o Options) segments(dirs directories, p log.Partition) segment.Options {
+	dir := o.FS.PathJoin(dirs.partitions, fmt.Sprintf("%s-%d", p.Topic, p.Index))
+	return segment.Options{FS: o.FS, Dir: dir, SegmentSize: o.SegmentSize, AbortedPerFile: o.slotsPerFile}
 }
 
 const (

@@ -179,6 +179,7 @@ func (r *restoring) finish() (log.Position, error) {
 	s.epochs = append(s.epochs, epochStart{s.epoch, s.sequence + 1})
 	s.producerIDs = r.producerIDs + restoredProducerGap
 	s.abandonTxns()
+	b.applier.touchAborted()
 	if err := b.applier.flush(); err != nil {
 		return log.Position{}, err
 	}

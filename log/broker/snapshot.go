@@ -13,6 +13,7 @@ import (
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/internal/vfs"
 	"github.com/miracledb/miracledb/log"
+	"github.com/miracledb/miracledb/log/aborted"
 	"github.com/miracledb/miracledb/log/commits"
 	"github.com/miracledb/miracledb/log/journal"
 	"github.com/miracledb/miracledb/log/segment"
@@ -31,7 +32,7 @@ type snapshot struct {
 
 const (
 	snapshotMagic   = "MDBSTAT\n"
-	snapshotVersion = 5 // older ones are read too
+	snapshotVersion = 6 // older ones are read too
 	snapshotHeader  = 16
 )
 
@@ -133,7 +134,7 @@ func decodePartitionState(d *decoder, version uint32) *partitionState {
 		p.producers[id] = k
 	}
 	if version > 2 {
-		p.decodeTxns(d)
+		p.decodeTxns(d, version)
 	}
 	return p
 }
@@ -175,7 +176,11 @@ func decodeState(d *decoder, version uint32) *state {
 func (s *state) clone() *state {
 	var e encoder
 	s.encode(&e)
-	return decodeState(&decoder{p: e.p}, snapshotVersion)
+	c := decodeState(&decoder{p: e.p}, snapshotVersion)
+	for p, ps := range s.partitions { // a snapshot has these beside segments
+		c.partitions[p].aborted, c.partitions[p].forgotten = slices.Clone(ps.aborted), ps.forgotten
+	}
+	return c
 }
 
 // encode makes the file's bytes; body is the encoded state, taken when the snapshot was cut.
@@ -213,6 +218,12 @@ func (s *snapshot) encode(body []byte) []byte {
 			e.uint(one.Last)
 			e.int(one.Created)
 			e.int(one.Generation)
+		}
+		e.int(st.Aborted.Forgotten)
+		e.uint(uint64(len(st.Aborted.Files)))
+		for _, one := range st.Aborted.Files {
+			e.int(one.First)
+			e.int(one.Slots)
 		}
 	}
 	sealSnapshot(e.p)
@@ -273,6 +284,12 @@ func decodeSegments(d *decoder, version uint32, last uint64) segment.State {
 			one.Last, one.Created, one.Generation = d.uint(), d.int(), d.int()
 		}
 		st.Segments = append(st.Segments, one)
+	}
+	if version > 5 {
+		st.Aborted.Forgotten = d.int()
+		for range d.count() {
+			st.Aborted.Files = append(st.Aborted.Files, aborted.FileState{First: d.int(), Slots: d.int()})
+		}
 	}
 	return st
 }

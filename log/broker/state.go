@@ -54,7 +54,10 @@ type partitionState struct {
 	start, next, clean int64
 	producers          map[int64]*producer
 	open               map[int64]int64 // first offset of the transactions that have not ended, by producer
-	aborted            []abortedTxn    // by their last offset
+	// aborted are the aborted transactions, by their markers, that ended above what is in segments: the others stand beside those.
+	aborted []abortedTxn
+	// forgotten is the offset below which the transactions that ended are to be forgotten: what comes after the last snapshot.
+	forgotten int64
 }
 
 // producer is what a partition remembers of an idempotent producer.

@@ -106,7 +106,7 @@ func (b *Broker) EndTxn(ctx context.Context, id string, p log.TxnProducer, commi
 	fresh := int64(-1)
 	for {
 		end := ending{id: id, producer: p, commit: commit, bump: bump, fresh: fresh}
-		submit := func() (*log.Ticket, error) { return b.sequence.transact(b.budget, end.decide) }
+		submit := func() (*log.Ticket, error) { return b.order(end.decide) }
 		var ticket *log.Ticket
 		if ticket, err = b.admitEnd(ctx, &end, submit); err == nil {
 			err = ticket.Wait(ctx)
@@ -238,11 +238,26 @@ func (s *state) markers(t *txn, commit bool, epoch int16, now int64) (batches []
 }
 
 func (b *Broker) transact(ctx context.Context, decide func(s *state, now int64) ([]log.PartitionBatch, []event, error)) (*log.Ticket, error) {
-	ticket, err := b.sequence.transact(b.budget, decide)
+	ticket, err := b.order(decide)
 	if err != nil {
 		return nil, err
 	}
 	return ticket, ticket.Wait(ctx)
+}
+
+// order gives what decide makes of the newest state its place. The sequencer's state remembers an aborted transaction until its
+// partition's next marker finds it beside segments.
+func (b *Broker) order(decide func(s *state, now int64) ([]log.PartitionBatch, []event, error)) (*log.Ticket, error) {
+	applied := b.durable.appliedTo()
+	return b.sequence.transact(b.budget, func(s *state, now int64) ([]log.PartitionBatch, []event, error) {
+		batches, events, err := decide(s, now)
+		for i := range batches {
+			if ps := s.partitions[batches[i].Partition]; ps != nil {
+				ps.dropAborted(sort.Search(len(ps.aborted), func(i int) bool { return ps.aborted[i].sequence > applied }))
+			}
+		}
+		return batches, events, err
+	})
 }
 
 // AdmitTxns sets the hook that the commits of Kafka transactions go through which have records for a topic that has an
@@ -392,32 +407,4 @@ func (b *Broker) PendingOffsets(group string) (keys [][]byte) {
 		}
 	}
 	return keys
-}
-
-// Aborted: see log.Log.
-func (b *Broker) Aborted(p log.Partition, from, to int64) (out []log.AbortedTxn) {
-	d := b.durable
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	ps := d.mu.state.partitions[p]
-	if ps == nil {
-		return nil
-	}
-	rest := ps.aborted[sort.Search(len(ps.aborted), func(i int) bool { return ps.aborted[i].last >= from }):]
-	n := 0 // counted first: there may be many, and few that are asked for
-	for i := range rest {
-		if rest[i].first < to {
-			n++
-		}
-	}
-	if n == 0 {
-		return nil
-	}
-	out = make([]log.AbortedTxn, 0, n)
-	for _, a := range rest {
-		if a.first < to {
-			out = append(out, log.AbortedTxn{Producer: a.producer, First: a.first, Last: a.last})
-		}
-	}
-	return out
 }

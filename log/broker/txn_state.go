@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"maps"
 	"math"
 	"slices"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/log"
+	"github.com/miracledb/miracledb/log/aborted"
 )
 
 const (
@@ -160,8 +162,11 @@ func (o txnOffsets) apply(s *state) {
 	}
 }
 
-// abortedTxn is an aborted transaction in a partition: first record and marker.
-type abortedTxn struct{ producer, first, last int64 }
+// abortedTxn is an aborted transaction in a partition, and the append with its marker.
+type abortedTxn struct {
+	aborted.Txn
+	sequence uint64
+}
 
 // marker is what a control batch says.
 type marker struct {
@@ -176,7 +181,7 @@ func (s *state) takeTxn(p *partitionState, pt *part, offset int64) {
 	case pt.marker.is:
 		delete(p.open, pt.marker.producer)
 		if !pt.marker.commit {
-			p.aborted = append(p.aborted, abortedTxn{pt.marker.producer, pt.marker.first, offset})
+			p.abort(pt.marker.producer, pt.marker.first, offset, s.sequence)
 		}
 	case pt.transactional:
 		if p.open == nil {
@@ -191,10 +196,30 @@ func (s *state) takeTxn(p *partitionState, pt *part, offset int64) {
 	}
 }
 
-// forgetAborted lets the aborted transactions go that ended below an offset, and the memory that they took.
+func (p *partitionState) abort(producer, first, last int64, sequence uint64) {
+	p.aborted = append(p.aborted, abortedTxn{aborted.Txn{AbortedTxn: log.AbortedTxn{Producer: producer, First: first, Last: last}, Stable: p.stable()}, sequence})
+}
+
+// forgetAborted lets the aborted transactions go that ended below an offset.
 func (p *partitionState) forgetAborted(below int64) {
-	if n := sort.Search(len(p.aborted), func(i int) bool { return p.aborted[i].last >= below }); n > 0 {
-		p.aborted = slices.Clone(p.aborted[n:])
+	p.forgotten = max(p.forgotten, below)
+	p.dropAborted(sort.Search(len(p.aborted), func(i int) bool { return p.aborted[i].Last >= below }))
+}
+
+// dropAborted lets go of the first n of the aborted transactions that are held. Readers may hold them.
+func (p *partitionState) dropAborted(n int) {
+	if p.aborted = p.aborted[n:]; len(p.aborted) == 0 {
+		p.aborted = nil // an idle partition holds nothing
+	}
+}
+
+// settleAborted works out from what is known of all aborted transactions how each of them leaves the partition.
+func (p *partitionState) settleAborted() {
+	slices.SortStableFunc(p.aborted, func(a, b abortedTxn) int { return cmp.Compare(a.Last, b.Last) })
+	stable := p.stable()
+	for i := range slices.Backward(p.aborted) {
+		p.aborted[i].Stable = stable
+		stable = min(stable, p.aborted[i].First)
 	}
 }
 
@@ -211,10 +236,10 @@ func (p *partitionState) stable() int64 {
 func (s *state) abandonTxns() {
 	for _, p := range s.partitions {
 		for producer, first := range p.open {
-			p.aborted = append(p.aborted, abortedTxn{producer, first, p.next - 1})
+			p.abort(producer, first, p.next-1, s.sequence)
 		}
-		slices.SortFunc(p.aborted, func(a, b abortedTxn) int { return int(a.last - b.last) })
 		p.open = nil
+		p.settleAborted()
 	}
 }
 
@@ -295,15 +320,10 @@ func (p *partitionState) encodeTxns(e *encoder) {
 		e.int(producer)
 		e.int(first)
 	}
-	e.uint(uint64(len(p.aborted)))
-	for _, a := range p.aborted {
-		e.int(a.producer)
-		e.int(a.first)
-		e.int(a.last)
-	}
 }
 
-func (p *partitionState) decodeTxns(d *decoder) {
+// decodeTxns reads what encodeTxns wrote, and before version 6 the aborted transactions: all there were.
+func (p *partitionState) decodeTxns(d *decoder, version uint32) {
 	if n := d.count(); n > 0 {
 		p.open = make(map[int64]int64, n)
 		for range n {
@@ -311,7 +331,11 @@ func (p *partitionState) decodeTxns(d *decoder) {
 			p.open[producer] = d.int()
 		}
 	}
-	for range d.count() {
-		p.aborted = append(p.aborted, abortedTxn{d.int(), d.int(), d.int()})
+	if version > 5 {
+		return
 	}
+	for range d.count() {
+		p.aborted = append(p.aborted, abortedTxn{Txn: aborted.Txn{AbortedTxn: log.AbortedTxn{Producer: d.int(), First: d.int(), Last: d.int()}}})
+	}
+	p.settleAborted()
 }

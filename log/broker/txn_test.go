@@ -279,7 +279,7 @@ func TestRestoreTxns(t *testing.T) {
 		if err != nil || bounds.Stable != bounds.End {
 			t.Fatalf("bounds %+v, %v", bounds, err)
 		}
-		if got := b.Aborted(p, 0, bounds.End); len(got) != 1 || got[0].First != 2 || got[0].Last != 2 {
+		if got, _, err := b.Aborted(p, 0, bounds.End); err != nil || len(got) != 1 || got[0].First != 2 || got[0].Last != 2 {
 			t.Fatalf("aborted %+v", got)
 		}
 		if got := logtest.Effects(t, b, log.Position{}); got != "done\n" {

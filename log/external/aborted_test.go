@@ -42,7 +42,7 @@ func TestForeignAborted(t *testing.T) {
 	put(t, plain, "a", "k", "p2")
 	put(t, c, "a", "k", "never3")
 	bounds(t, l, p, log.Bounds{End: 4, Stable: 1})
-	if got := l.Aborted(p, 0, 100); len(got) != 0 {
+	if got, _, err := l.Aborted(p, 0, 100); err != nil || len(got) != 0 {
 		t.Fatalf("aborted %+v before anything was", got)
 	}
 	if got := l.Txns(); len(got) != 1 || got[0].Status != log.TxnOngoing || !reflect.DeepEqual(got[0].Partitions, []log.Partition{p}) {
@@ -52,12 +52,12 @@ func TestForeignAborted(t *testing.T) {
 	bounds(t, l, p, log.Bounds{End: 5, Stable: 5})
 	check := func() {
 		t.Helper()
-		got := l.Aborted(p, 0, 100)
-		if len(got) != 1 || got[0].First != 1 || got[0].Last != 4 || got[0].Producer < 0 {
+		got, _, err := l.Aborted(p, 0, 100)
+		if err != nil || len(got) != 1 || got[0].First != 1 || got[0].Last != 4 || got[0].Producer < 0 {
 			t.Fatalf("aborted %+v", got)
 		}
 		for _, r := range []struct{ from, to int64 }{{0, 1}, {5, 100}} {
-			if got := l.Aborted(p, r.from, r.to); len(got) != 0 {
+			if got, _, err := l.Aborted(p, r.from, r.to); err != nil || len(got) != 0 {
 				t.Fatalf("aborted %+v from %d to %d", got, r.from, r.to)
 			}
 		}

@@ -36,12 +36,12 @@ func (l *Log) Bounds(p log.Partition) (log.Bounds, error) {
 }
 
 // Aborted: see log.Log. It is of foreign transactions: records of ours that were aborted are not shown.
-func (l *Log) Aborted(p log.Partition, from, to int64) (out []log.AbortedTxn) {
+func (l *Log) Aborted(p log.Partition, from, to int64) (out []log.AbortedTxn, upTo int64, err error) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	ps := l.mu.index.partitions[p]
 	if ps == nil {
-		return nil
+		return nil, to, nil
 	}
 	begin := sort.Search(len(ps.ends), func(i int) bool { return ps.ends[i].base >= from })
 	for _, e := range ps.ends[begin:] {
@@ -49,7 +49,7 @@ func (l *Log) Aborted(p log.Partition, from, to int64) (out []log.AbortedTxn) {
 			out = append(out, log.AbortedTxn{Producer: e.producer, First: e.first, Last: e.base})
 		}
 	}
-	return out
+	return out, to, nil
 }
 
 // Read: see log.Log. Offsets of our own markers and of our own aborted records are gaps.

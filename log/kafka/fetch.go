@@ -3,7 +3,6 @@ package kafka
 import (
 	"context"
 	"math"
-	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -11,7 +10,6 @@ import (
 
 	"github.com/miracledb/miracledb/log"
 	"github.com/miracledb/miracledb/log/access"
-	"github.com/miracledb/miracledb/log/record"
 )
 
 // fetchBytes bounds one answer (fetch.max.bytes of the broker); the first batch is given even when it is larger (KIP-74).
@@ -72,6 +70,7 @@ type fetching struct {
 	partitions []fetched
 	bytes      int
 	urgent     bool // something other than records is to be told
+	partial    bool // a reader of committed records gets less than there is
 }
 
 // fetched is the answer for one partition.
@@ -176,7 +175,7 @@ func (f *fetching) resolve(version int16) []log.Partition {
 
 // read reads every partition from its offset on, until the request's bytes are used up.
 func (f *fetching) read(ctx context.Context) {
-	f.bytes, f.urgent = 0, false
+	f.bytes, f.urgent, f.partial = 0, false, false
 	f.frame.giveBack()
 	next := 0
 	for i := range f.request.Topics {
@@ -197,7 +196,7 @@ func (f *fetching) room() int { return min(fetchBytes, max(1, int(f.request.MaxB
 
 // enough reports whether the answer need not wait for more.
 func (f *fetching) enough() bool {
-	return f.urgent || f.bytes >= int(min(f.request.MinBytes, f.request.MaxBytes)) || f.full()
+	return f.urgent || f.partial || f.bytes >= int(min(f.request.MinBytes, f.request.MaxBytes)) || f.full()
 }
 
 // full reports whether there are records that the answer has no room for: batches are whole, and so it is seldom filled to the
@@ -236,28 +235,14 @@ func (f *fetching) readOne(ctx context.Context, p *fetched, want *kmsg.FetchRequ
 		return
 	}
 	var err error
-	var stable int64
+	room = min(room, max(1, int(want.PartitionMaxBytes)))
 	if f.request.IsolationLevel == readCommitted {
-		// Before the read: what has ended by then is among the aborted ones.
-		before, err := f.server.log.Bounds(p.partition)
-		if err != nil {
-			p.code = errorCode(err)
-			return
-		}
-		stable = before.Stable
-		// Before the read too: what tells that records were aborted is given up together with them.
-		p.aborted = append([]log.AbortedTxn{}, f.server.log.Aborted(p.partition, want.FetchOffset, stable)...)
-	}
-	if room = min(room, max(1, int(want.PartitionMaxBytes))); room > 0 {
+		p.records, p.aborted, err = f.committed(ctx, p.partition, want.FetchOffset, room)
+	} else if room > 0 {
 		p.records, err = f.records(ctx, p.partition, want.FetchOffset, room)
 	}
 	if len(p.records) > 0 && min(f.request.MaxBytes, want.PartitionMaxBytes) < 0 {
 		p.records, err = nil, kerr.UnknownServerError // as Kafka says it, when there is something to read
-	}
-	if f.request.IsolationLevel == readCommitted {
-		var end int64
-		p.records, end = below(p.records, stable)
-		p.aborted = slices.DeleteFunc(p.aborted, func(a log.AbortedTxn) bool { return a.First >= end })
 	}
 	// After the read: the high watermark is never below what is given.
 	bounds, boundsErr := f.server.log.Bounds(p.partition)
@@ -305,19 +290,6 @@ func (f *fetching) records(ctx context.Context, p log.Partition, offset int64, r
 		f.server.fetches.give(took)
 		f.frame.reading, need = before, len(records)
 	}
-}
-
-// below cuts record batches at an offset, and gives the offset behind the last one that is left, 0: none.
-func below(records []byte, offset int64) (left []byte, end int64) {
-	for at := 0; at < len(records); {
-		b, err := record.ParseHeader(records[at:])
-		if err != nil || b.BaseOffset >= offset {
-			return records[:at:at], end
-		}
-		at += len(b.Bytes)
-		end = b.LastOffset() + 1
-	}
-	return records, end
 }
 
 // take takes n bytes for a read out of the server's budget, until the answer is sent. Who holds some already does not wait

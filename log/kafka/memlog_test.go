@@ -235,7 +235,9 @@ func (l *memLog) Producers(log.Partition) []log.ActiveProducer { return nil }
 func (l *memLog) Size(log.Partition) int64                     { return 0 }
 func (l *memLog) Volume() (string, int64, int64)               { return "memory", 0, 0 }
 
-func (l *memLog) Aborted(log.Partition, int64, int64) []log.AbortedTxn { return nil }
+func (l *memLog) Aborted(_ log.Partition, _, to int64) ([]log.AbortedTxn, int64, error) {
+	return nil, to, nil
+}
 
 func (l *memLog) LeaderEpoch() int32 { return 0 }
 

@@ -145,11 +145,11 @@ func testTransactions(s *suite) {
 		if got, want := Effects(s, s.contract, from), "plain\na0 a1 a3 a2\n"; got != want {
 			s.Fatalf("effects\n%swant\n%s", got, want)
 		}
-		aborted := s.Aborted(x.partitions()[0], 0, 100)
-		if len(aborted) != 1 || aborted[0] != (log.AbortedTxn{Producer: b.ID, First: 2, Last: 6}) {
-			s.Fatalf("aborted %+v", aborted)
+		aborted, upTo, err := s.Aborted(x.partitions()[0], 0, 100)
+		if err != nil || upTo != 100 || len(aborted) != 1 || aborted[0] != (log.AbortedTxn{Producer: b.ID, First: 2, Last: 6}) {
+			s.Fatalf("aborted %+v up to %d, %v", aborted, upTo, err)
 		}
-		if got := s.Aborted(x.partitions()[0], 7, 100); len(got) != 0 {
+		if got, _, err := s.Aborted(x.partitions()[0], 7, 100); err != nil || len(got) != 0 {
 			s.Fatalf("aborted behind its marker: %+v", got)
 		}
 	}

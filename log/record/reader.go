@@ -3,7 +3,6 @@ package record
 import (
 	"context"
 	"iter"
-	"sort"
 
 	"github.com/miracledb/miracledb/log"
 )
@@ -19,30 +18,6 @@ func Batches(p []byte) iter.Seq2[Batch, error] {
 			p = rest
 		}
 	}
-}
-
-// Aborted are the aborted transactions of a partition by producer, each producer's in the order of their offsets.
-type Aborted map[int64][]log.AbortedTxn
-
-// AbortedOf gives what log.Log's Aborted lists.
-func AbortedOf(list []log.AbortedTxn) Aborted {
-	a := Aborted{}
-	for _, one := range list {
-		a[one.Producer] = append(a[one.Producer], one)
-	}
-	return a
-}
-
-// Has reports whether a transactional record of a producer is of a transaction that was aborted, or the marker of one.
-func (a Aborted) Has(producer, offset int64) bool {
-	of := a[producer]
-	i := sort.Search(len(of), func(i int) bool { return of[i].Last >= offset })
-	return i < len(of) && of[i].First <= offset
-}
-
-// HasBatch is Has of a batch of records.
-func (a Aborted) HasBatch(b *Batch) bool {
-	return b.Transactional() && !b.Control() && a.Has(b.ProducerID, b.BaseOffset)
 }
 
 // firstRead and maxRead are how much a Reader reads at once, in bytes: most ranges are small, and a replay reads one for each
@@ -65,9 +40,9 @@ type Reader struct {
 	next      int64 // behind the last batch
 	size      int   // of the next reading
 	data      []byte
-	committed bool
-	aborted   Aborted
-	givenUp   bool // see log.ReadLimit
+	aborted   *AbortedCursor // nil: markers and aborted records are read too
+	upTo      int64          // where what is aborted is not known yet
+	givenUp   bool           // see log.ReadLimit
 	it        Iterator
 	batch     Batch
 	err       error
@@ -87,8 +62,7 @@ func ReadCommitted(l log.Log, p log.Partition) (*Reader, error) {
 		return nil, err
 	}
 	r := NewReader(l, p, b.Start, b.Stable)
-	// Asked now: what tells that records were aborted is given up together with them.
-	r.committed, r.aborted = true, AbortedOf(l.Aborted(p, b.Start, b.Stable))
+	r.aborted = NewAbortedCursor(l, p, b.Stable)
 	return r, nil
 }
 
@@ -108,11 +82,21 @@ func (r *Reader) Next(ctx context.Context) bool {
 			r.end = r.next
 			break
 		}
-		r.next = b.LastOffset() + 1
-		if !r.committed || !b.Control() && !r.aborted.HasBatch(&b) {
-			r.batch = b
-			return true
+		if r.aborted != nil && b.BaseOffset >= r.upTo {
+			r.next, r.data = b.BaseOffset, nil
+			continue
 		}
+		r.next = b.LastOffset() + 1
+		if aborted := false; r.aborted != nil {
+			if aborted, r.err = r.aborted.HasBatch(&b); r.err != nil {
+				break
+			}
+			if aborted || b.Control() {
+				continue
+			}
+		}
+		r.batch = b
+		return true
 	}
 	r.batch, r.data = Batch{}, nil
 	return false
@@ -123,6 +107,14 @@ func (r *Reader) read(ctx context.Context) error {
 	for r.next < r.end {
 		if err := ctx.Err(); err != nil {
 			return err
+		}
+		if r.aborted != nil {
+			// Before the reading: what tells that records were aborted is given up together with them.
+			upTo, err := r.aborted.From(r.next)
+			if err != nil {
+				return err
+			}
+			r.upTo = upTo
 		}
 		data, err := r.log.Read(ctx, r.partition, r.next, log.ReadLimit{MaxBytes: r.size, GivenUp: r.givenUp})
 		if err == nil {

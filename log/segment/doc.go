@@ -11,6 +11,8 @@
 // it answers three questions: where is an offset, which is the first record at or after a time, and around which append
 // was an offset written.
 //
+// The aborted transactions that ended in the partition stand beside, in the same life (package aborted).
+//
 // Every batch read is checked by its CRC: a mismatch is errs.Corrupt with the file and the range.
 //
 // docs/format/segment.md draws the format. The package deliberately knows nothing of topics, of what is durable, and of

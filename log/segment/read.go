@@ -276,8 +276,8 @@ func (s *Store) Sequence(offset int64) (uint64, bool) {
 	return f.search(func(e indexEntry) bool { return e.offset <= offset }).sequence, true
 }
 
-// Check reads every batch and index entry, and calls found with each piece of damage.
-func (s *Store) Check(found func(error)) {
+// Check reads every batch and index entry, and calls found with each piece of damage. It visits the batches in order.
+func (s *Store) Check(found func(error), visit func(record.Batch)) {
 	s.mu.RLock()
 	segments := slices.Clone(s.mu.segments)
 	for _, f := range segments {
@@ -315,6 +315,7 @@ func (s *Store) Check(found func(error)) {
 					n = int(f.flushed - at)
 					break
 				}
+				visit(b)
 				next = b.LastOffset() + 1
 				n = len(p) - len(rest)
 			}

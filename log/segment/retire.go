@@ -125,5 +125,5 @@ func (s *Store) Sweep() error {
 			return fmt.Errorf("segment: remove: %w", err)
 		}
 	}
-	return nil
+	return s.aborted.Sweep()
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/miracledb/miracledb/internal/errs"
 	"github.com/miracledb/miracledb/internal/limit"
 	"github.com/miracledb/miracledb/internal/vfs"
+	"github.com/miracledb/miracledb/log/aborted"
 )
 
 const (
@@ -30,6 +31,8 @@ type Options struct {
 	Dir string
 	// SegmentSize is the size at which a file is left for the next. Default 256 MiB.
 	SegmentSize limit.Bytes
+	// AbortedPerFile is aborted.Options' SlotsPerFile.
+	AbortedPerFile int
 }
 
 // State is what of a Store was synced: all that a snapshot needs to keep of it.
@@ -39,6 +42,7 @@ type State struct {
 	End int64
 	// Cleaned is the offset up to which the records were compacted.
 	Cleaned int64
+	Aborted aborted.State
 }
 
 // SegmentState is the state of one file.
@@ -70,6 +74,7 @@ type Store struct {
 	end      int64  // offset after the last appended batch
 	newFiles bool   // directory entries to sync
 	dirty    []*file
+	aborted  *aborted.Index
 
 	mu struct {
 		sync.RWMutex
@@ -100,8 +105,13 @@ func Open(opts Options, state State) (*Store, error) {
 		s.mu.segments = append(s.mu.segments, f)
 		s.size = st.Size
 	}
-	return s, nil
+	var err error
+	s.aborted, err = aborted.Open(aborted.Options{FS: opts.FS, Dir: opts.Dir, SlotsPerFile: opts.AbortedPerFile}, state.Aborted)
+	return s, err
 }
+
+// Aborted is the index of the aborted transactions that ended in the Store. It is synced, closed and removed with it.
+func (s *Store) Aborted() *aborted.Index { return s.aborted }
 
 // Batch is what Append is told of the batches it writes: they stay together in one segment.
 type Batch struct {
@@ -215,15 +225,15 @@ func (s *Store) Sync() error {
 		}
 		s.newFiles = false
 	}
-	return nil
+	return s.aborted.Sync()
 }
 
 // Dirty reports whether Sync has something to do.
-func (s *Store) Dirty() bool { return len(s.dirty) > 0 || s.newFiles }
+func (s *Store) Dirty() bool { return len(s.dirty) > 0 || s.newFiles || s.aborted.Dirty() }
 
 // State is what the last Sync made durable, when it is called right after it.
 func (s *Store) State() State {
-	st := State{End: s.mu.end, Cleaned: s.mu.cleaned}
+	st := State{End: s.mu.end, Cleaned: s.mu.cleaned, Aborted: s.aborted.State()}
 	for _, f := range s.mu.segments {
 		one := f.state
 		one.Size, one.MaxTimestamp, one.Last = f.flushed, f.published, f.sequence
@@ -250,6 +260,9 @@ func (s *Store) Close() error {
 		}
 	}
 	s.mu.segments = nil
+	if err := s.aborted.Close(); first == nil {
+		first = err
+	}
 	return first
 }
 

@@ -83,7 +83,7 @@ func check(t *testing.T, s *Store, all []written) {
 			t.Fatalf("time %d: offset %d, %v, %v; want %d", ms, got, ok, err, want)
 		}
 	}
-	s.Check(func(err error) { t.Error(err) })
+	s.Check(func(err error) { t.Error(err) }, func(record.Batch) {})
 }
 
 func TestStore(t *testing.T) {
@@ -199,7 +199,7 @@ func TestDamage(t *testing.T) {
 		t.Fatalf("the batch before: %v", err)
 	}
 	found := ""
-	s.Check(func(err error) { found += err.Error() })
+	s.Check(func(err error) { found += err.Error() }, func(record.Batch) {})
 	if want := fmt.Sprintf("bytes %d", w.place.Position); !bytes.Contains([]byte(found), []byte(want)) {
 		t.Fatalf("found %q, want %q", found, want)
 	}
