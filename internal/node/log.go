@@ -26,6 +26,9 @@ func (n *Node) openLog() error {
 		options := n.config.Log
 		options.Dir = n.dir.dir(backup.LogFolder)
 		options.Rows = func(ctx context.Context, t log.Topic) (log.Rows, bool) { return n.compaction.Rows(ctx, t) } // asked once the log runs
+		options.Uncompacted = func(topic string, partition int32, err error) {
+			n.slog.Warn("a partition could not be compacted", "topic", topic, "partition", partition, "error", err)
+		}
 		l, err := broker.Open(options)
 		if err == nil {
 			n.Log = l

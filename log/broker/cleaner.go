@@ -22,6 +22,8 @@ type cleaner struct {
 	// damaged are partitions whose compaction has met damage: they are left as they are until the next start. What else fails
 	// is tried again.
 	damaged map[log.Partition]bool
+	// told are the partitions that Options.Uncompacted has been told of, and what it was told.
+	told map[log.Partition]string
 	// fences are the markers, met in the rounds before, that began the present epoch of their producer.
 	fences  map[log.Partition]map[int64]lastWrite
 	thinner thinner

@@ -37,14 +37,27 @@ func (c *cleaner) compact(ctx context.Context) error {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
+			c.tell(&t, p, err)
 			if errs.Is(err, errs.Corrupt) || errors.Is(err, log.ErrCorruptBatch) || errors.Is(err, log.ErrInvalidRecord) {
 				// Reading it gives the damage to whoever asks; compacting it would lose what is left.
 				c.damaged[p] = true
 			}
 		}
 	}
+	maps.DeleteFunc(c.told, func(p log.Partition, _ string) bool { return c.broker.durable.store(p) == nil })
 	maps.DeleteFunc(c.fences, func(p log.Partition, _ map[int64]lastWrite) bool { return c.broker.durable.store(p) == nil })
 	return nil
+}
+
+// tell tells why a partition that is still there was not compacted, unless that was told.
+func (c *cleaner) tell(t *log.Topic, p log.Partition, err error) {
+	switch {
+	case err == nil || c.broker.durable.store(p) == nil:
+		delete(c.told, p)
+	case c.told[p] != err.Error() && c.broker.opts.Uncompacted != nil:
+		c.told[p] = err.Error()
+		c.broker.opts.Uncompacted(t.Name, p.Index, err)
+	}
 }
 
 func (c *cleaner) compactPartition(ctx context.Context, t *log.Topic, p log.Partition) error {

@@ -205,8 +205,16 @@ func TestCompactionByRowsGoesOn(t *testing.T) {
 	if _, err := b.DeleteRecords(t.Context(), x.p, 3); err != nil {
 		t.Fatal(err)
 	}
+	var told []string
+	b.opts.Uncompacted = func(topic string, partition int32, err error) {
+		told = append(told, fmt.Sprintf("%s-%d: %v", topic, partition, err))
+	}
 	rows.fails = 6
 	settle(t, b)
+	settle(t, b)
+	if !slices.Equal(told, []string{"t-0: no names now"}) {
+		t.Errorf("told: %q", told)
+	}
 	x.have("[2:2 3:2 4:2 5:marker 6:3 7:3 8:x]")
 	rows.fails = 0
 	settle(t, b)

@@ -120,7 +120,8 @@ func assemble(opts Options, dirs directories, s *state, held map[string]log.Posi
 		wake: make(chan struct{}, 1), stores: map[log.Partition]*segment.Store{}, touched: map[log.Partition]*segment.Store{},
 		appended: s.sequence, finishAt: b.cut, kept: b.kept, keys: b.keys,
 	}
-	b.cleaner = &cleaner{broker: b, every: opts.CleanInterval, clock: opts.Clock, damaged: map[log.Partition]bool{}, fences: map[log.Partition]map[int64]lastWrite{}}
+	b.cleaner = &cleaner{broker: b, every: opts.CleanInterval, clock: opts.Clock, damaged: map[log.Partition]bool{},
+		told: map[log.Partition]string{}, fences: map[log.Partition]map[int64]lastWrite{}}
 	return b
 }
 

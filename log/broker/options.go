@@ -39,6 +39,10 @@ type Options struct {
 	// goroutine may call it. Default: nothing is compacted, since whoever does not know of tables would compact theirs wrongly.
 	Rows func(context.Context, log.Topic) (log.Rows, bool)
 
+	// Uncompacted is told, by one goroutine, which partition could not be compacted and why: once, until the cause is another or is gone.
+	// Partitions with damage are left as they are; the others are tried again. Default: nobody is told.
+	Uncompacted func(topic string, partition int32, err error)
+
 	slotsPerFile int // of the commit index and of aborted transactions, for tests
 	roundKeys    int // of one round of compaction; default compactKeys
 }
