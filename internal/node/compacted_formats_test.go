@@ -12,24 +12,15 @@ import (
 	"github.com/twmb/franz-go/pkg/sr"
 	"google.golang.org/protobuf/encoding/protowire"
 
-	"github.com/miracledb/miracledb/internal/limit"
-	"github.com/miracledb/miracledb/internal/node"
 	"github.com/miracledb/miracledb/internal/node/nodetest"
 	"github.com/miracledb/miracledb/internal/schema"
 	"github.com/miracledb/miracledb/log"
-	"github.com/miracledb/miracledb/log/broker"
 )
 
 // Compacted tables of Avro and Protobuf have the same rows and rejected records when they are computed anew from what is left.
 func TestCompactedFormats(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
-	ahead := time.Duration(0)
-	open := func() *nodetest.Server {
-		ahead += log.MaxTxnTimeout + time.Minute // what transactions may still commit is not compacted
-		return nodetest.StartWith(t, node.Config{Data: dir, Log: broker.Options{JournalFileSize: 256 * limit.KiB, TailBytes: 64 * limit.KiB,
-			CleanInterval: 20 * time.Millisecond, Clock: nodetest.Ahead(ahead)}})
-	}
-	s := open()
+	s := startCleaning(t, dir, 0)
 	registry, err := sr.NewClient(sr.URLs("http://" + s.HTTP + "/registry"))
 	if err != nil {
 		t.Fatal(err)
@@ -85,20 +76,10 @@ func TestCompactedFormats(t *testing.T) {
 	if strings.Count(want, "value 299") != 2 || !strings.Contains(want, "schema id 99") {
 		t.Fatal(want)
 	}
-	s.Stop(t) // a checkpoint: what was written before it may be compacted
-	s = open()
+	s.Stop(t)                                                // a checkpoint: what was written before it may be compacted
+	s = startCleaning(t, dir, log.MaxTxnTimeout+time.Minute) // what transactions may still commit is not compacted
 	for _, name := range []string{"avro", "protobuf"} {
-		left, ever := records(t, s.Log, name)
-		for range 3000 {
-			if left <= ever/2 {
-				break
-			}
-			time.Sleep(100 * time.Millisecond) // the cleaner may not have had its turn
-			left, ever = records(t, s.Log, name)
-		}
-		if left > ever/2 {
-			t.Errorf("%s: %d of %d records are left", name, left, ever)
-		}
+		shrinks(t, s, name, 50)
 	}
 	if got := contents(t, s); got != want {
 		t.Errorf("after compaction\n%s", difference(got, want))

@@ -223,6 +223,29 @@ func records(t *testing.T, l log.Log, name string) (left, ever int64) {
 	return left, ever
 }
 
+// startCleaning starts a server with small files, whose log's clock is ahead and whose cleaner hardly rests.
+func startCleaning(t *testing.T, dir string, ahead time.Duration) *nodetest.Server {
+	return nodetest.StartWith(t, node.Config{Data: dir, Log: broker.Options{JournalFileSize: 256 * limit.KiB, TailBytes: 64 * limit.KiB,
+		CleanInterval: 20 * time.Millisecond, Clock: nodetest.Ahead(ahead)}})
+}
+
+// shrinks waits until compaction has left at most so many percent of the records of a topic.
+func shrinks(t *testing.T, s *nodetest.Server, name string, percent int64) {
+	t.Helper()
+	left, ever := records(t, s.Log, name)
+	for range 3000 {
+		if left <= ever*percent/100 {
+			break
+		}
+		time.Sleep(100 * time.Millisecond) // the cleaner may not have had its turn
+		left, ever = records(t, s.Log, name)
+	}
+	t.Logf("%s: %d of %d records are left", name, left, ever)
+	if left > ever*percent/100 {
+		t.Errorf("%s: %d of %d records are left", name, left, ever)
+	}
+}
+
 // rebuilt gives the rows as they are computed from the log alone.
 func rebuilt(t *testing.T, dir string, contents func(*testing.T, *nodetest.Server) string) string {
 	t.Helper()
@@ -253,8 +276,7 @@ func TestCompactedTables(t *testing.T) {
 			open := func() *nodetest.Server {
 				ahead += log.MaxTxnTimeout + time.Minute // what transactions may still commit is not compacted
 				t.Setenv(nodetest.AheadEnv, ahead.String())
-				return nodetest.StartWith(t, node.Config{Data: dir, Log: broker.Options{JournalFileSize: 256 * limit.KiB, TailBytes: 64 * limit.KiB,
-					CleanInterval: 20 * time.Millisecond, Clock: nodetest.Ahead(ahead)}})
+				return startCleaning(t, dir, ahead)
 			}
 			s := open()
 			createCompacted(t, s, s.Connect(t))
@@ -292,18 +314,7 @@ func TestCompactedTables(t *testing.T) {
 				s = open()
 			}
 			for _, name := range compacting {
-				left, ever := records(t, s.Log, name)
-				for range 3000 {
-					if left <= ever*9/10 {
-						break
-					}
-					time.Sleep(100 * time.Millisecond) // the cleaner may not have had its turn
-					left, ever = records(t, s.Log, name)
-				}
-				t.Logf("%s: %d of %d records are left", name, left, ever)
-				if left > ever*9/10 {
-					t.Errorf("%s: %d of %d records are left", name, left, ever)
-				}
+				shrinks(t, s, name, 90)
 			}
 			s.Stop(t)
 		})

@@ -359,6 +359,19 @@ func TestAbortedOfOldSnapshot(t *testing.T) {
 	checkRemembered(t, opts, got)
 }
 
+// edit changes the bytes of a file.
+func edit(t *testing.T, name string, change func([]byte)) {
+	t.Helper()
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	change(data)
+	if err := os.WriteFile(name, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Check misses a transaction that a marker in the segments aborts: a slot that tells of another one has a good checksum.
 func TestAbortedMissing(t *testing.T) {
 	opts := small(vfs.Default, t.TempDir())
@@ -371,14 +384,7 @@ func TestAbortedMissing(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
-	data, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	copy(data[6*aborted.SlotSize:7*aborted.SlotSize], data[5*aborted.SlotSize:])
-	if err := os.WriteFile(name, data, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	edit(t, name, func(data []byte) { copy(data[6*aborted.SlotSize:7*aborted.SlotSize], data[5*aborted.SlotSize:]) })
 	faults := check(t, opts)
 	if len(faults) != 1 || !errs.Is(faults[0], errs.Corrupt) || !strings.Contains(faults[0].Error(), "offset 11 ") {
 		t.Fatal(faults)
@@ -398,14 +404,7 @@ func TestAbortedDamage(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
-	data, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	data[5*aborted.SlotSize+9] ^= 1
-	if err := os.WriteFile(name, data, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	edit(t, name, func(data []byte) { data[5*aborted.SlotSize+9] ^= 1 })
 	b, stop = start(t, opts)
 	if _, _, err := b.Aborted(p, 0, 40); !errs.Is(err, errs.Corrupt) || !locates([]error{err}, filepath.Base(name), 5*aborted.SlotSize+9) {
 		t.Fatal(err)

@@ -2,8 +2,6 @@ package kafka
 
 import (
 	"math"
-	"strconv"
-	"strings"
 
 	"github.com/miracledb/miracledb/log"
 )
@@ -21,7 +19,7 @@ func topicSettings(topic *log.Topic) settings {
 		return s
 	}
 	number := func(name string, otherwise int64) int64 {
-		if n, err := strconv.ParseInt(strings.TrimSpace(config[name]), 10, 64); err == nil && n != math.MaxInt64 {
+		if n := topic.Number(name); n != math.MaxInt64 { // the default of all three
 			return n
 		}
 		return otherwise
